@@ -1,0 +1,173 @@
+"""The only importer of zmq in the daemon: where the sockets are, who binds which, and typed sockets over them.
+
+Everything is an ipc socket in one runtime directory (0700) that only the user may enter.
+
+    control     clients    -> supervisor   requests of the control contract
+    events      supervisor -> clients      the event stream of the control contract
+    family      children  <-> supervisor   ready, heartbeat, logs, events up; orders down
+    microphone  capture    -> network      sound
+    reply       network    -> playback     sound, as large as a whole reply: unbounded, epochs make the old void
+    flush       network    -> everybody    orders that must never queue behind sound
+    heard       playback   -> network      what came out of the loudspeaker
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import zmq
+
+from voiced import messages
+from voiced.errors import RuntimeDirUnusable, SocketFailed
+from voiced.messages import Message
+
+# sun_path holds 108 bytes, the last a NUL (unix(7)).
+_LONGEST_SOCKET_PATH = 107
+
+
+class Endpoint(NamedTuple):
+    """One row of the table: `binds` and `connects` are the socket types at either end."""
+
+    name: str
+    binds: int
+    connects: int
+    #: Most messages kept by the sender for a peer that does not read; 0 is without limit.
+    high_water: int
+
+
+#: One second of microphone: a network process that hangs longer must not be handed stale speech when it wakes.
+_MIC_FRAMES_KEPT = 50
+
+CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000)
+EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000)
+FAMILY = Endpoint("family", zmq.ROUTER, zmq.DEALER, 0)
+MICROPHONE = Endpoint("microphone", zmq.PULL, zmq.PUSH, _MIC_FRAMES_KEPT)
+REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)
+FLUSH = Endpoint("flush", zmq.XPUB, zmq.SUB, 0)
+HEARD = Endpoint("heard", zmq.PULL, zmq.PUSH, 0)
+ENDPOINTS = (CONTROL, EVENTS, FAMILY, MICROPHONE, REPLY, FLUSH, HEARD)
+
+
+def runtime_dir() -> Path:
+    """The directory of the sockets, by the control contract.
+
+    Raises RuntimeDirUnusable where neither variable nor /run/user/UID leads to one.
+    """
+    named = os.environ.get("VOICED_RUNTIME_DIR")
+    if named:
+        return Path(named)
+    xdg = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    if not os.path.isdir(xdg):
+        raise RuntimeDirUnusable(
+            "no runtime directory: XDG_RUNTIME_DIR is not set and "
+            f"/run/user/{os.getuid()} does not exist; set VOICED_RUNTIME_DIR to a directory of your own"
+        )
+    return Path(xdg) / "voiced"
+
+
+def address(directory: Path, endpoint: Endpoint) -> str:
+    """The ZeroMQ address of an endpoint. Raises RuntimeDirUnusable where the path is too long for a socket."""
+    path = str(directory / endpoint.name)
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise RuntimeDirUnusable(f"{path} is too long for a socket (over {_LONGEST_SOCKET_PATH} bytes); set VOICED_RUNTIME_DIR to a shorter one")
+    return f"ipc://{path}"
+
+
+class Bus:
+    """A ZeroMQ context and the sockets of one process; closing it drops what nobody has read."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._context = zmq.Context()
+
+    def bind(self, endpoint: Endpoint) -> zmq.Socket[bytes]:
+        return self._open(endpoint, endpoint.binds, binding=True)
+
+    def connect(self, endpoint: Endpoint, identity: str | None = None) -> zmq.Socket[bytes]:
+        return self._open(endpoint, endpoint.connects, binding=False, identity=identity)
+
+    def _open(self, endpoint: Endpoint, kind: int, *, binding: bool, identity: str | None = None) -> zmq.Socket[bytes]:
+        where = address(self.directory, endpoint)
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.linger = 0
+        socket.sndhwm = endpoint.high_water
+        socket.rcvhwm = endpoint.high_water
+        if identity is not None:
+            socket.identity = identity.encode()
+        if kind == zmq.SUB:
+            socket.subscribe(b"")
+        try:
+            if binding:
+                socket.bind(where)
+            else:
+                socket.connect(where)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise SocketFailed(f"can't open {where.removeprefix('ipc://')}: {error}") from error
+        return socket
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
+class Sender:
+    """The sending half of a one-way endpoint. Never waits: a peer that does not read loses messages, and `dropped`
+    counts them."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self.dropped = 0
+
+    def send(self, message: Message, sound: bytes | None = None) -> bool:
+        header = messages.encode(message)
+        try:
+            if sound is None:
+                self.socket.send(header, zmq.DONTWAIT)
+            else:
+                self.socket.send_multipart((header, sound), zmq.DONTWAIT, copy=True)
+        except zmq.Again:
+            self.dropped += 1
+            return False
+        return True
+
+
+class Receiver:
+    """The receiving half of a one-way endpoint."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+
+    def next(self) -> tuple[Message, bytes] | None:
+        """The next message and its sound (empty where it has none), or None where nothing waits."""
+        try:
+            header, *sound = self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        return messages.decode(header), sound[0] if sound else b""
+
+    def drain(self, limit: int) -> Iterator[tuple[Message, bytes]]:
+        """At most `limit` waiting messages, so that a burst can't keep the caller from its other sockets."""
+        for _ in range(limit):
+            item = self.next()
+            if item is None:
+                return
+            yield item
+
+
+class Poller:
+    """Waits for sockets and file descriptors at once."""
+
+    def __init__(self) -> None:
+        self._poller = zmq.Poller()
+
+    def watch(self, source: zmq.Socket[bytes] | int, *, writable: bool = False) -> None:
+        self._poller.register(source, zmq.POLLIN | (zmq.POLLOUT if writable else 0))
+
+    def forget(self, source: zmq.Socket[bytes] | int) -> None:
+        self._poller.unregister(source)
+
+    def wait(self, timeout_ms: float) -> set[object]:
+        """The sources that have something, after at most `timeout_ms` (rounded up, or a wait of 0.4 ms would spin)."""
+        return {source for source, _ in self._poller.poll(math.ceil(max(0.0, timeout_ms)))}

@@ -1,0 +1,177 @@
+"""What every child process of the supervisor shares: start, settings, ready, heartbeat, orders, logs, leaving.
+
+A child is started by exec as `python -m voiced.ROOM` with a pipe from the supervisor as its standard input. The pipe
+brings the settings (so no secret is ever in argv or the environment), then stays open and silent: its end of file
+means that the supervisor is gone, however it went, and the child leaves.
+
+    def main() -> int:
+        return run("playback", _playback)
+
+    def _playback(child: Child) -> None:
+        child.ready(...)
+        while not child.stopping:
+            woken = child.wait(timeout_ms)
+            for order in child.orders(): ...
+            child.beat(stats)
+"""
+
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from voiced.bus import FAMILY, Bus, Poller, Receiver, Sender
+from voiced.errors import ControlError, VoicedError
+from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
+
+#: A child that has been silent for the supervisor's limit (3 s) counts as hung; several beats may be lost before that.
+BEAT_EVERY_NS = 500_000_000
+STOP = "stop"
+_STDIN = 0
+
+
+class Child:
+    """One child process's ties to its supervisor."""
+
+    def __init__(self, name: str, settings: dict[str, Any], directory: Path) -> None:
+        self.name = name
+        self.settings = settings
+        self.bus = Bus(directory)
+        self.stopping = False
+        self._parent = self.bus.connect(FAMILY, identity=name)
+        self._to_parent = Sender(self._parent)
+        self._from_parent = Receiver(self._parent)
+        self._poller = Poller()
+        self._poller.watch(self._parent)
+        self._poller.watch(_STDIN)
+        self._next_beat_ns = 0
+
+    def watch(self, receiver: Receiver | int) -> None:
+        self._poller.watch(receiver if isinstance(receiver, int) else receiver.socket)
+
+    def forget(self, receiver: Receiver | int) -> None:
+        self._poller.forget(receiver if isinstance(receiver, int) else receiver.socket)
+
+    def wait(self, timeout_ms: float) -> set[object]:
+        """Sleeps until a watched source has something, an order came, or `timeout_ms` passed. Notices a supervisor
+        that died."""
+        woken = self._poller.wait(timeout_ms)
+        if _STDIN in woken and not os.read(_STDIN, 4096):
+            self.stopping = True
+            self._poller.forget(_STDIN)
+        return woken
+
+    def orders(self) -> Iterator[Order]:
+        """The orders that wait, `stop` apart, which only sets `stopping`."""
+        for message, _ in self._from_parent.drain(limit=16):
+            if not isinstance(message, Order):
+                continue
+            if message.command == STOP:
+                self.stopping = True
+            else:
+                yield message
+
+    def ready(self, **detail: Any) -> None:
+        """Says that device or session is really open. What exists by now stays: keep the collector off it."""
+        gc.collect()
+        gc.freeze()
+        self._to_parent.send(Ready(detail))
+
+    def beat(self, stats: Callable[[], dict[str, Any]], now_ns: int) -> None:
+        """Sends a heartbeat where one is due."""
+        if now_ns >= self._next_beat_ns:
+            self._next_beat_ns = now_ns + BEAT_EVERY_NS
+            self._to_parent.send(Heartbeat(stats()))
+
+    def publish(self, topic: str, **data: Any) -> None:
+        self._to_parent.send(Publish(topic, data))
+
+    def answer(self, order: Order, **result: Any) -> None:
+        self._to_parent.send(Answer(order.order_id, result))
+
+    def refuse(self, order: Order, error: VoicedError) -> None:
+        field = error.field if isinstance(error, ControlError) else None
+        self._to_parent.send(Refusal(order.order_id, error.code, error.message, field))
+
+    def log(self, level: int, text: str) -> None:
+        self._to_parent.send(Log(level, text))
+
+    def failed(self, error: VoicedError) -> None:
+        """Says why this process or its peer can't go on."""
+        self._to_parent.send(Failed(error.code, error.message))
+
+    def close(self) -> None:
+        # What was said last (why we fail) must still get out; the supervisor reads at once, so half a second is ample.
+        self._parent.linger = 500
+        self._parent.close()
+        self.bus.close()
+
+
+class _ToParent(logging.Handler):
+    """Everything logged in a child reaches the log through its supervisor."""
+
+    def __init__(self, child: Child) -> None:
+        super().__init__()
+        self._child = child
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._child.log(record.levelno, record.getMessage())
+
+
+def now_ns() -> MonoNs:
+    return MonoNs(time.monotonic_ns())
+
+
+def run(name: str, body: Callable[[Child], None]) -> int:
+    """Runs a child process from first to last; returns its exit status."""
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor stops us in order
+    child = Child(name, read_settings(), Path(os.environ["VOICED_RUNTIME_DIR"]))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(child, "stopping", True))
+    root = logging.getLogger()
+    root.addHandler(_ToParent(child))
+    root.setLevel(child.settings.get("log_level", logging.INFO))
+    status = 0
+    try:
+        body(child)
+    except VoicedError as error:
+        child.failed(error)
+        status = error.exit_status
+    except Exception as error:  # the last fence: a bug of ours is one line for people, its traceback only on request
+        child.failed(VoicedError(f"a bug in voiced's {name} process: {type(error).__name__}: {error}"))
+        child.log(logging.DEBUG, traceback.format_exc())
+        status = VoicedError.exit_status
+    finally:
+        child.close()
+    return status
+
+
+def read_settings() -> dict[str, Any]:
+    """The settings that the supervisor wrote to our standard input: four bytes of length, then msgpack."""
+    length = int.from_bytes(_read_exactly(4), "big")
+    settings: dict[str, Any] = msgpack.unpackb(_read_exactly(length))
+    return settings
+
+
+def settings_frame(settings: dict[str, Any]) -> bytes:
+    """What the supervisor writes there."""
+    packed: bytes = msgpack.packb(settings)
+    return len(packed).to_bytes(4, "big") + packed
+
+
+def _read_exactly(count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        piece = os.read(_STDIN, count - len(data))
+        if not piece:
+            sys.exit("this program is a part of voiced and is started by it; run `voiced`")
+        data += piece
+    return data

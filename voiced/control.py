@@ -1,0 +1,196 @@
+"""The control contract as tables: every command, its arguments and answer, and every event. The daemon's dispatcher,
+voicectl's commands and help, and `describe` all derive from them; the prose is control-protocol.md, version 1.
+
+Also the pure half of the control socket: bytes -> Request (or the right ControlError), and answer -> bytes. Imported
+by voicectl, so it imports next to nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import msgpack
+
+from voiced.errors import BadArgument, BadRequest, ControlError, UnknownCommand, UnsupportedVersion
+
+PROTOCOL = 1
+LONGEST_REQUEST_BYTES = 1 << 20
+_REQUIRED = object()
+
+
+class Arg(NamedTuple):
+    name: str
+    type: type
+    doc: str
+    default: Any = _REQUIRED
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def required(self) -> bool:
+        return self.default is _REQUIRED
+
+
+class Command(NamedTuple):
+    name: str
+    owner: str  # the process that carries it out
+    doc: str
+    result: str
+    args: tuple[Arg, ...] = ()
+
+
+_TEXT = Arg("text", str, "what to say", most=20_000)
+
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command("ping", "supervisor", "Ask whether the daemon is there.", "version, pid, protocol"),
+        Command("status", "supervisor", "Show the whole state.", "the status map"),
+        Command("mute", "capture", "Switch the microphone off: no sample of it leaves the capture process.", "muted"),
+        Command("unmute", "capture", "Switch the microphone on.", "muted"),
+        Command("toggle_mute", "capture", "Switch the microphone on or off.", "muted"),
+        Command("interrupt", "network", "Stop what is being said, at once.", "interrupted, item_id, played_ms"),
+        Command("ask", "network", "Take a text as a turn of yours; it is answered aloud.", "item_id", (_TEXT,)),
+        Command("say", "network", "Let the assistant say just this.", "queued", (_TEXT,)),
+        Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output"),
+        Command(
+            "transcript",
+            "network",
+            "Show the last turns: who, what, and where they were interrupted.",
+            "turns",
+            (Arg("limit", int, "how many turns at the most", 20, least=1, most=1000),),
+        ),
+        Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping"),
+        Command("describe", "supervisor", "Describe every command, event and field.", "protocol, commands, events"),
+    )
+}
+
+
+class Topic(NamedTuple):
+    name: str
+    doc: str
+    fields: tuple[str, ...]
+
+
+EVENTS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic("status", "The whole state: a snapshot on subscription.", ("state", "muted", "session", "processes", "audio", "barge_in")),
+        Topic("state", "The daemon's state changed.", ("state", "previous")),
+        Topic("speech.started", "The user started to speak.", ("item_id", "audio_ms", "source")),
+        Topic("speech.stopped", "The user stopped speaking.", ("item_id", "audio_ms", "source")),
+        Topic("flush", "The assistant was silenced.", ("epoch", "reason", "item_id", "played_ms", "dropped_ms", "latency_ms")),
+        Topic("response.started", "The model began to answer.", ("response_id",)),
+        Topic("response.done", "The model finished, failed or was cut off.", ("response_id", "status", "reason", "usage")),
+        Topic("transcript.user", "What the user said.", ("item_id", "text", "final")),
+        Topic("transcript.assistant", "What the assistant says.", ("item_id", "text", "final")),
+        Topic("session", "The connection to the server changed.", ("connected", "reason", "attempt", "retry_in_s")),
+        Topic("process", "A process changed its state.", ("name", "state", "pid", "restarts", "reason")),
+        Topic("level", "Ten times a second while anyone listens.", ("input_dbfs", "output_dbfs")),
+        Topic("error", "Something went wrong.", ("code", "message", "fatal")),
+    )
+}
+
+STATES = ("connecting", "asleep", "idle", "listening", "hearing", "thinking", "speaking", "muted", "offline", "failed")
+
+
+class Request(NamedTuple):
+    id: Any
+    command: Command
+    args: dict[str, Any]
+
+
+class RequestRefused(Exception):
+    """A request that is answered at once with an error; `id` is echoed where one could be read."""
+
+    def __init__(self, error: ControlError, id: Any = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.id = id
+
+
+def parse_request(body: bytes) -> Request:
+    """The request in one message of the control socket. Raises RequestRefused for whatever is none."""
+    if len(body) > LONGEST_REQUEST_BYTES:
+        raise RequestRefused(BadRequest(f"{len(body)} bytes are too many; a request has at most {LONGEST_REQUEST_BYTES}"))
+    try:
+        request = msgpack.unpackb(body)
+    except Exception as error:  # msgpack raises ValueError, its own tree, and RecursionError for hostile depth
+        raise RequestRefused(BadRequest(f"not msgpack: {type(error).__name__}")) from error
+    if not isinstance(request, dict):
+        raise RequestRefused(BadRequest("a request is a map with at least `cmd`"))
+    id = request.get("id")
+    try:
+        return Request(id, *_checked(request))
+    except ControlError as error:
+        raise RequestRefused(error, id) from error
+
+
+def _checked(request: dict[Any, Any]) -> tuple[Command, dict[str, Any]]:
+    version = request.get("v", PROTOCOL)
+    if version != PROTOCOL:
+        raise UnsupportedVersion(f"this daemon speaks version {PROTOCOL} of the control protocol, not {version!r}"[:200])
+    name = request.get("cmd")
+    command = COMMANDS.get(name) if isinstance(name, str) else None
+    if command is None:
+        raise UnknownCommand(f"no command {name!r}"[:100] + "; `describe` lists them")
+    given = request.get("args") or {}
+    if not isinstance(given, dict):
+        raise BadArgument("args is a map of names to values", "args")
+    return command, {arg.name: _value(arg, given) for arg in command.args}
+
+
+def _value(arg: Arg, given: dict[Any, Any]) -> Any:
+    if arg.name not in given:
+        if arg.required:
+            raise BadArgument(f"{arg.name} is missing: {arg.doc}", arg.name)
+        return arg.default
+    value = given[arg.name]
+    if not isinstance(value, arg.type) or (isinstance(value, bool) and arg.type is not bool):
+        raise BadArgument(f"{arg.name} must be of type {arg.type.__name__}", arg.name)
+    size: Any = len(value) if isinstance(value, str) else value
+    if isinstance(value, str) and not value.strip():
+        raise BadArgument(f"{arg.name} is empty", arg.name)
+    if arg.least is not None and size < arg.least:
+        raise BadArgument(f"{arg.name} must be at least {arg.least:g}", arg.name)
+    if arg.most is not None and size > arg.most:
+        raise BadArgument(f"{arg.name} must be at most {arg.most:g}" + (" characters" if isinstance(value, str) else ""), arg.name)
+    return value
+
+
+def pack_request(id: Any, command: str, args: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb({"v": PROTOCOL, "id": id, "cmd": command, "args": args})
+    return packed
+
+
+def pack_result(id: Any, result: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb({"v": PROTOCOL, "id": id, "ok": True, "result": result})
+    return packed
+
+
+def pack_refusal(id: Any, error: ControlError) -> bytes:
+    detail = {"code": error.code, "message": error.message}
+    if error.field is not None:
+        detail["field"] = error.field
+    packed: bytes = msgpack.packb({"v": PROTOCOL, "id": id, "ok": False, "error": detail})
+    return packed
+
+
+def pack_event(seq: int, unix_s: float, data: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb({"v": PROTOCOL, "seq": seq, "time": unix_s, "data": data})
+    return packed
+
+
+def describe() -> dict[str, Any]:
+    """What `describe` answers: the tables, as plain maps."""
+    return {
+        "protocol": PROTOCOL,
+        "states": list(STATES),
+        "commands": {
+            command.name: {
+                "doc": command.doc,
+                "result": command.result,
+                "args": {arg.name: {"type": arg.type.__name__, "doc": arg.doc, "required": arg.required} for arg in command.args},
+            }
+            for command in COMMANDS.values()
+        },
+        "events": {topic.name: {"doc": topic.doc, "fields": list(topic.fields)} for topic in EVENTS.values()},
+    }

@@ -1,0 +1,172 @@
+"""Every error that voiced tells anybody about: one tree, whose branches say whose fault it is.
+
+    VoicedError
+      SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, device_unknown, key_refused, url_invalid
+      PeerError        the Realtime server       server_unreachable, model_refused, session_refused, protocol_violated
+      MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed
+      InternalError    us                        internal, child_died
+      ControlError     a control request         the codes of the control contract
+
+Each leaf has a stable `code` (seen in events, status and logs) and an `exit_status` (sysexits.h where one fits).
+A message is one line and says what to do next. What is no VoicedError is a bug of ours and is reported as `internal`.
+"""
+
+from typing import ClassVar
+
+
+class VoicedError(Exception):
+    """An expected failure: one line for people, a code for programs."""
+
+    code: ClassVar[str] = "internal"
+    exit_status: ClassVar[int] = 70
+    fault: ClassVar[str] = "voiced"
+    #: Trying again cannot help until somebody changes something.
+    fatal: ClassVar[bool] = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SettingsError(VoicedError):
+    fault = "settings"
+    exit_status = 78  # EX_CONFIG
+
+
+class ConfigInvalid(SettingsError):
+    code = "config_invalid"
+
+
+class RuntimeDirUnusable(SettingsError):
+    code = "runtime_dir_unusable"
+    exit_status = 73  # EX_CANTCREAT
+
+
+class AlreadyRunning(SettingsError):
+    code = "already_running"
+    exit_status = 75  # EX_TEMPFAIL: it may be gone in a moment
+
+
+class DeviceUnknown(SettingsError):
+    code = "device_unknown"
+
+
+class KeyRefused(SettingsError):
+    code = "key_refused"
+    exit_status = 77  # EX_NOPERM
+
+
+class UrlInvalid(SettingsError):
+    code = "url_invalid"
+
+
+class PeerError(VoicedError):
+    fault = "server"
+    exit_status = 69  # EX_UNAVAILABLE
+
+
+class ServerUnreachable(PeerError):
+    code = "server_unreachable"
+    fatal = False
+
+
+class ModelRefused(PeerError):
+    code = "model_refused"
+
+
+class SessionRefused(PeerError):
+    code = "session_refused"
+
+
+class ProtocolViolated(PeerError):
+    code = "protocol_violated"
+    exit_status = 76  # EX_PROTOCOL
+    fatal = False
+
+
+class MachineError(VoicedError):
+    fault = "machine"
+    exit_status = 71  # EX_OSERR
+
+
+class DeviceUnavailable(MachineError):
+    code = "device_unavailable"
+
+
+class DeviceRateRefused(MachineError):
+    code = "device_rate_refused"
+
+
+class DeviceLost(MachineError):
+    code = "device_lost"
+    fatal = False
+
+
+class SocketFailed(MachineError):
+    code = "socket_failed"
+
+
+class InternalError(VoicedError):
+    code = "internal"
+
+
+class ChildDied(InternalError):
+    code = "child_died"
+
+
+class ControlError(VoicedError):
+    """A control request that is answered with an error; `field` names the argument at fault, if one is."""
+
+    fault = "client"
+    fatal = False
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class BadRequest(ControlError):
+    code = "bad_request"
+
+
+class UnsupportedVersion(ControlError):
+    code = "unsupported_version"
+
+
+class UnknownCommand(ControlError):
+    code = "unknown_command"
+
+
+class BadArgument(ControlError):
+    code = "bad_argument"
+
+
+class NotNow(ControlError):
+    code = "not_now"
+
+
+class Unavailable(ControlError):
+    code = "unavailable"
+
+
+class TimedOut(ControlError):
+    code = "timeout"
+
+
+class InternalControlError(ControlError):
+    code = "internal"
+
+
+def _leaves(branch: type[VoicedError]) -> list[type[VoicedError]]:
+    below = branch.__subclasses__()
+    return [leaf for sub in below for leaf in _leaves(sub)] if below else [branch]
+
+
+#: code -> class, for errors that crossed a process boundary. Control codes apart: `internal` exists in both worlds.
+BY_CODE: dict[str, type[VoicedError]] = {
+    leaf.code: leaf
+    for branch in (SettingsError, PeerError, MachineError, InternalError)
+    for leaf in (branch, *_leaves(branch))
+    if "code" in vars(leaf)
+}
+CONTROL_BY_CODE: dict[str, type[ControlError]] = {leaf.code: leaf for leaf in ControlError.__subclasses__()}

@@ -1,0 +1,220 @@
+"""Every message on the internal bus, and its codec. One class a message, one table, nothing else.
+
+A message is a NamedTuple: it travels as the msgpack array [tag, field, field, ...] in the first ZeroMQ frame. Sound
+travels as raw bytes (s16le, mono, 24 kHz) in a second frame, never inside msgpack. Both ends are always of the same
+version, so there is no versioning here; the stable contract for others is `voiced.control`.
+
+Times are `mono_ns`: `time.monotonic_ns()`, one clock for all processes of a machine.
+"""
+
+from typing import Any, NamedTuple, NewType
+
+import msgpack
+
+Epoch = NewType("Epoch", int)
+MonoNs = NewType("MonoNs", int)
+
+SAMPLE_RATE_HZ = 24_000
+BYTES_PER_FRAME = 2
+BYTES_PER_MS = SAMPLE_RATE_HZ * BYTES_PER_FRAME // 1000
+
+
+# capture -> network ------------------------------------------------------------------------------------------------
+
+
+class MicFrame(NamedTuple):
+    """One frame of the microphone, sound attached. While muted the sound is made of zeros (the server's voice
+    detector needs a clock: realtime-protocol 5.2) and no sample of the device is in it."""
+
+    seq: int
+    captured_ns: MonoNs  # when its last sample was read
+    muted: bool
+
+
+# network -> playback -----------------------------------------------------------------------------------------------
+
+
+class ReplyAudio(NamedTuple):
+    """Sound of a reply as it came from the server, uncut: one delta, any length."""
+
+    epoch: Epoch
+    item_id: str
+    content_index: int
+
+
+class ReplyEnd(NamedTuple):
+    """No more sound will come for this content part."""
+
+    epoch: Epoch
+    item_id: str
+    content_index: int
+
+
+# network -> everybody (broadcast) ----------------------------------------------------------------------------------
+
+
+class Flush(NamedTuple):
+    """Be silent. Whatever has an older epoch is void."""
+
+    epoch: Epoch
+    reason: str  # speech_started | interrupt | shutdown
+    ordered_ns: MonoNs
+
+
+# playback -> network -----------------------------------------------------------------------------------------------
+
+
+class PartHeard(NamedTuple):
+    """How much of one content part came out of the loudspeaker before a flush."""
+
+    item_id: str
+    content_index: int
+    played_ms: int
+
+
+class Flushed(NamedTuple):
+    """A flush was obeyed. `heard` lists what was queued or sounding, in order of play; a part that is neither here
+    nor reported by PlayFinished was not heard at all."""
+
+    epoch: Epoch
+    heard: tuple[PartHeard, ...]
+    dropped_ms: int
+    latency_us: int  # ordered_ns -> device aborted; 0 where nothing was playing
+    was_playing: bool
+
+
+class PlayStarted(NamedTuple):
+    item_id: str
+    content_index: int
+    epoch: Epoch
+
+
+class PlayFinished(NamedTuple):
+    """The last sample of a part has left the loudspeaker."""
+
+    item_id: str
+    content_index: int
+    epoch: Epoch
+    played_ms: int
+
+
+# child -> supervisor -----------------------------------------------------------------------------------------------
+
+
+class Ready(NamedTuple):
+    """The device or session is really open. `detail` is shown in status."""
+
+    detail: dict[str, Any]
+
+
+class Heartbeat(NamedTuple):
+    """Alive, with the figures that status shows."""
+
+    stats: dict[str, Any]
+
+
+class Log(NamedTuple):
+    level: int  # logging's
+    text: str
+
+
+class Publish(NamedTuple):
+    """An event for the event socket; topics and fields are those of voiced.control.EVENTS."""
+
+    topic: str
+    data: dict[str, Any]
+
+
+class Answer(NamedTuple):
+    order_id: int
+    result: dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    order_id: int
+    code: str
+    message: str
+    field: str | None
+
+
+class Failed(NamedTuple):
+    """This process can't go on (and leaves) or its peer refused for good; code as in voiced.errors."""
+
+    code: str
+    message: str
+
+
+# supervisor -> child -----------------------------------------------------------------------------------------------
+
+
+class Order(NamedTuple):
+    """A control command that this process carries out, or `stop`."""
+
+    order_id: int
+    command: str
+    args: dict[str, Any]
+
+
+Message = (
+    MicFrame
+    | ReplyAudio
+    | ReplyEnd
+    | Flush
+    | Flushed
+    | PlayStarted
+    | PlayFinished
+    | Ready
+    | Heartbeat
+    | Log
+    | Publish
+    | Answer
+    | Refusal
+    | Failed
+    | Order
+)
+
+#: The table: a message's place in it is its tag on the wire.
+MESSAGES: tuple[type[Message], ...] = (
+    MicFrame,
+    ReplyAudio,
+    ReplyEnd,
+    Flush,
+    Flushed,
+    PlayStarted,
+    PlayFinished,
+    Ready,
+    Heartbeat,
+    Log,
+    Publish,
+    Answer,
+    Refusal,
+    Failed,
+    Order,
+)
+_TAG = {kind: tag for tag, kind in enumerate(MESSAGES)}
+
+
+class MessageMalformed(ValueError):
+    """Bytes on the internal bus that are no message: a bug of ours, or somebody else wrote to our sockets."""
+
+
+def encode(message: Message) -> bytes:
+    """The header frame of a message."""
+    header: bytes = msgpack.packb((_TAG[type(message)], *message))
+    return header
+
+
+def decode(header: bytes) -> Message:
+    """The message in a header frame.
+
+    Raises MessageMalformed, and nothing else, for whatever is no message.
+    """
+    try:
+        tag, *fields = msgpack.unpackb(header, use_list=False)
+        kind = MESSAGES[tag]
+        message = kind(*fields)
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise MessageMalformed(f"{len(header)} bytes are no bus message: {error}") from error
+    if isinstance(message, Flushed):
+        return message._replace(heard=tuple(PartHeard(*part) for part in message.heard))
+    return message

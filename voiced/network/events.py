@@ -1,0 +1,403 @@
+"""The Realtime wire (GA), typed: one class an event, shared by the client session and the embedded server.
+
+Decoding ignores unknown fields, as the protocol asks (realtime-protocol 3.4), and turns an event of an unknown type
+into `Unknown`. What is malformed raises WireMalformed with a `code` and `param` in the words of the API, so that the
+embedded server can answer with them. Names follow the `openai` package's `types/realtime`; tests hold every event
+against those types.
+
+Sound is `bytes` here (s16le, 24 kHz, mono) and base64 only in the JSON.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+
+class WireMalformed(ValueError):
+    """Text from the peer that is no event; `code` and `param` as the API's `error` event has them."""
+
+    def __init__(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.event_id = event_id
+
+
+# parts of events -----------------------------------------------------------------------------------------------------
+
+
+class Content(Struct, kw_only=True, omit_defaults=True):
+    """One content part of a message item: input_text, input_audio, input_image, output_text, output_audio."""
+
+    type: str
+    text: str | None = None
+    audio: bytes | None = None
+    transcript: str | None = None
+    image_url: str | None = None
+
+
+class Item(Struct, kw_only=True, omit_defaults=True):
+    """A conversation item: message, function_call or function_call_output; others keep only type, id and status."""
+
+    type: str
+    id: str | None = None
+    object: str | None = None
+    status: str | None = None
+    role: str | None = None
+    content: list[Content] | UnsetType = UNSET
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | None = None
+
+
+class ErrorDetail(Struct, kw_only=True):
+    """`error.error`; also the error of a failed response or transcription. Servers leave out what they like."""
+
+    type: str = ""
+    code: str | None = None
+    message: str = ""
+    param: str | None = None
+    event_id: str | None = None
+
+
+class StatusDetails(Struct, kw_only=True, omit_defaults=True):
+    type: str | None = None
+    reason: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Response(Struct, kw_only=True):
+    id: str
+    object: str = "realtime.response"
+    status: str | None = None
+    status_details: StatusDetails | None = None
+    output: list[Item] = msgspec.field(default_factory=list)
+    conversation_id: str | None = None
+    output_modalities: list[str] | UnsetType = UNSET
+    max_output_tokens: int | str | UnsetType = UNSET
+    audio: dict[str, Any] | UnsetType = UNSET
+    usage: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Part(Struct, kw_only=True, omit_defaults=True):
+    """The part of response.content_part.*: `audio` or `text` here, not output_audio (realtime-protocol 3.4)."""
+
+    type: str
+    text: str | None = None
+    transcript: str | None = None
+
+
+class ResponseParams(Struct, kw_only=True, omit_defaults=True):
+    """`response.create.response`: overrides of the session for one response."""
+
+    conversation: str | None = None
+    instructions: str | None = None
+    input: list[Item] | UnsetType = UNSET
+    output_modalities: list[str] | UnsetType = UNSET
+    audio: dict[str, Any] | UnsetType = UNSET
+    tools: list[dict[str, Any]] | UnsetType = UNSET
+    tool_choice: Any = UNSET
+    max_output_tokens: int | str | UnsetType = UNSET
+    metadata: dict[str, str] | None = None
+
+
+# client events -------------------------------------------------------------------------------------------------------
+
+
+class ClientEvent(Struct, kw_only=True, omit_defaults=True):
+    event_id: str | None = None
+
+
+class SessionUpdate(ClientEvent, tag="session.update"):
+    session: dict[str, Any]
+
+
+class InputAudioAppend(ClientEvent, tag="input_audio_buffer.append"):
+    audio: bytes
+
+
+class InputAudioCommit(ClientEvent, tag="input_audio_buffer.commit"):
+    pass
+
+
+class InputAudioClear(ClientEvent, tag="input_audio_buffer.clear"):
+    pass
+
+
+class ItemCreate(ClientEvent, tag="conversation.item.create"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemRetrieve(ClientEvent, tag="conversation.item.retrieve"):
+    item_id: str
+
+
+class ItemTruncate(ClientEvent, tag="conversation.item.truncate"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ItemDelete(ClientEvent, tag="conversation.item.delete"):
+    item_id: str
+
+
+class ResponseCreate(ClientEvent, tag="response.create"):
+    response: ResponseParams | None = None
+
+
+class ResponseCancel(ClientEvent, tag="response.cancel"):
+    response_id: str | None = None
+
+
+# server events -------------------------------------------------------------------------------------------------------
+
+
+class ServerEvent(Struct, kw_only=True):
+    #: The server fills it just before sending; a client never needs it.
+    event_id: str = ""
+
+
+class ErrorEvent(ServerEvent, tag="error"):
+    error: ErrorDetail
+
+
+class SessionCreated(ServerEvent, tag="session.created"):
+    session: dict[str, Any]
+
+
+class SessionUpdated(ServerEvent, tag="session.updated"):
+    session: dict[str, Any]
+
+
+class ItemAdded(ServerEvent, tag="conversation.item.added"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemDone(ServerEvent, tag="conversation.item.done"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemRetrieved(ServerEvent, tag="conversation.item.retrieved"):
+    item: Item
+
+
+class ItemDeleted(ServerEvent, tag="conversation.item.deleted"):
+    item_id: str
+
+
+class ItemTruncated(ServerEvent, tag="conversation.item.truncated"):
+    item_id: str
+    content_index: int = 0
+    audio_end_ms: int = 0
+
+
+class TranscriptionDelta(ServerEvent, tag="conversation.item.input_audio_transcription.delta"):
+    item_id: str
+    content_index: int = 0
+    delta: str = ""
+
+
+class TranscriptionCompleted(ServerEvent, tag="conversation.item.input_audio_transcription.completed"):
+    item_id: str
+    transcript: str
+    content_index: int = 0
+    usage: dict[str, Any] | None = None
+
+
+class TranscriptionFailed(ServerEvent, tag="conversation.item.input_audio_transcription.failed"):
+    item_id: str
+    error: ErrorDetail
+    content_index: int = 0
+
+
+class InputAudioCommitted(ServerEvent, tag="input_audio_buffer.committed"):
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class InputAudioCleared(ServerEvent, tag="input_audio_buffer.cleared"):
+    pass
+
+
+class SpeechStarted(ServerEvent, tag="input_audio_buffer.speech_started"):
+    item_id: str
+    audio_start_ms: int = 0
+
+
+class SpeechStopped(ServerEvent, tag="input_audio_buffer.speech_stopped"):
+    item_id: str
+    audio_end_ms: int = 0
+
+
+class IdleTimeout(ServerEvent, tag="input_audio_buffer.timeout_triggered"):
+    item_id: str
+    audio_start_ms: int = 0
+    audio_end_ms: int = 0
+
+
+class ResponseCreated(ServerEvent, tag="response.created"):
+    response: Response
+
+
+class ResponseDone(ServerEvent, tag="response.done"):
+    response: Response
+
+
+class OutputItemAdded(ServerEvent, tag="response.output_item.added"):
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class OutputItemDone(ServerEvent, tag="response.output_item.done"):
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class _OfPart(ServerEvent, kw_only=True):
+    """What every event about one content part of one output item carries."""
+
+    response_id: str
+    item_id: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class ContentPartAdded(_OfPart, tag="response.content_part.added"):
+    part: Part
+
+
+class ContentPartDone(_OfPart, tag="response.content_part.done"):
+    part: Part
+
+
+class OutputAudioDelta(_OfPart, tag="response.output_audio.delta"):
+    delta: bytes
+
+
+class OutputAudioDone(_OfPart, tag="response.output_audio.done"):
+    pass
+
+
+class OutputTranscriptDelta(_OfPart, tag="response.output_audio_transcript.delta"):
+    delta: str
+
+
+class OutputTranscriptDone(_OfPart, tag="response.output_audio_transcript.done"):
+    transcript: str
+
+
+class OutputTextDelta(_OfPart, tag="response.output_text.delta"):
+    delta: str
+
+
+class OutputTextDone(_OfPart, tag="response.output_text.done"):
+    text: str
+
+
+class FunctionArgumentsDelta(ServerEvent, tag="response.function_call_arguments.delta"):
+    response_id: str
+    item_id: str
+    call_id: str
+    delta: str
+    output_index: int = 0
+
+
+class FunctionArgumentsDone(ServerEvent, tag="response.function_call_arguments.done"):
+    response_id: str
+    item_id: str
+    call_id: str
+    arguments: str
+    name: str = ""
+    output_index: int = 0
+
+
+class RateLimitsUpdated(ServerEvent, tag="rate_limits.updated"):
+    rate_limits: list[dict[str, Any]] = msgspec.field(default_factory=list)
+
+
+class Unknown(Struct):
+    """An event of a type that is not in the tables: real traffic has them, and they are ignored (or refused)."""
+
+    type: str
+    event_id: str | None = None
+
+
+# the tables and the codec ----------------------------------------------------------------------------------------------
+
+
+def _type_of(kind: type[Struct]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _leaves(base: type[Struct]) -> list[type[Struct]]:
+    return [leaf for sub in base.__subclasses__() for leaf in (_leaves(sub) or [sub])]
+
+
+CLIENT_EVENTS: dict[str, type[ClientEvent]] = {_type_of(kind): kind for kind in _leaves(ClientEvent)}  # type: ignore[misc]  # leaves of ClientEvent are ClientEvents
+SERVER_EVENTS: dict[str, type[ServerEvent]] = {_type_of(kind): kind for kind in _leaves(ServerEvent)}  # type: ignore[misc]  # likewise
+
+
+class _Envelope(Struct):
+    type: str | None = None
+    event_id: str | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_client = {name: msgspec.json.Decoder(kind) for name, kind in CLIENT_EVENTS.items()}
+_server = {name: msgspec.json.Decoder(kind) for name, kind in SERVER_EVENTS.items()}
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: ClientEvent | ServerEvent) -> bytes:
+    """The JSON text of an event."""
+    return _encoder.encode(event)
+
+
+def decode_client(text: bytes | str) -> ClientEvent | Unknown:
+    """An event from a client. Raises WireMalformed."""
+    return _decode(text, _client)
+
+
+def decode_server(text: bytes | str) -> ServerEvent | Unknown:
+    """An event from a server. Raises WireMalformed."""
+    return _decode(text, _server)
+
+
+def _decode(text: bytes | str, decoders: dict[str, msgspec.json.Decoder[Any]]) -> Any:
+    try:
+        envelope = _envelope.decode(text)
+    except msgspec.ValidationError as error:
+        raise WireMalformed(f"not an event: {error}", "invalid_event", "type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireMalformed(f"not JSON: {error}", "invalid_json") from error
+    if envelope.type is None:
+        raise WireMalformed("The 'type' field is missing.", "invalid_event", "type", envelope.event_id)
+    decoder = decoders.get(envelope.type)
+    if decoder is None:
+        return Unknown(envelope.type, envelope.event_id)
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        code, param = _blame(str(error))
+        raise WireMalformed(f"{envelope.type}: {error}", code, param, envelope.event_id) from error
+
+
+def _blame(complaint: str) -> tuple[str, str | None]:
+    """The API's code and the parameter at fault, from msgspec's words: "... missing required field `a` - at `$.b`"."""
+    path = re.search(r"at `\$\.?([^`]*)`", complaint)
+    missing = re.search(r"missing required field `([^`]+)`", complaint)
+    where = path[1] if path else ""
+    if missing:
+        return "missing_required_parameter", ".".join(part for part in (where, missing[1]) if part)
+    return "invalid_value", where or None
