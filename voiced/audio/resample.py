@@ -1,0 +1,83 @@
+"""Conversion between sample rates of a running stream, with little delay.
+
+A polyphase windowed-sinc filter: each output sample is a weighted sum of the input samples around its place in time,
+with one row of weights for each of the fractional places that the ratio of the rates can produce. The stopband is over
+80 dB down and the delay at most 1.4 ms; soxr's streaming holds back 20-76 ms (signal-packages 3).
+"""
+
+from functools import cache
+from math import ceil, gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[Any]
+
+#: Filter reach on either side, in samples of the lower of the two rates.
+_REACH = 16
+_LONGEST_DELAY_S = 0.0014
+#: Kaiser's beta: 80 dB. The passband ends where it must for the images to lie in the stopband.
+_BETA = 8.0
+_CUTOFF = 0.92
+
+
+@cache
+def _weights(up: int, down: int, reach: int) -> NDArray[np.float32]:
+    """Shape (up, 2 * reach): row p weighs the inputs around an output that lies p / up after an input sample."""
+    cutoff = _CUTOFF * min(1.0, up / down)
+    distance = np.arange(-reach + 1, reach + 1)[None, :] - np.arange(up)[:, None] / up
+    window = np.i0(_BETA * np.sqrt(np.maximum(0, 1 - (distance / reach) ** 2)))
+    rows = np.sinc(distance * cutoff) * window
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
+
+
+class Resampler:
+    """One stream, from `in_rate` to `out_rate` Hz. How the input is cut into blocks does not change the output."""
+
+    def __init__(self, in_rate: int, out_rate: int) -> None:
+        common = gcd(in_rate, out_rate)
+        self._up = out_rate // common
+        self._down = in_rate // common
+        self._reach = max(1, min(ceil(_REACH * max(1.0, in_rate / out_rate)), int(_LONGEST_DELAY_S * in_rate)))
+        self._same = in_rate == out_rate
+        #: Seconds of input after a sample that must be there before it can come out.
+        self.delay_s = 0.0 if self._same else self._reach / in_rate
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the past: what comes next is the beginning of a stream."""
+        self._kept: NDArray[np.float32] = np.zeros(self._reach - 1, np.float32)
+        self._place = 0  # of the next output, in units of 1 / up input samples after the one that its window begins with
+
+    def process(self, samples: Samples) -> Samples:
+        """The next samples (int16 or float32, mono); returns what can be said of the output by now, in the same type."""
+        if self._same:
+            return samples
+        sound = np.concatenate((self._kept, samples.astype(np.float32)))
+        width = 2 * self._reach
+        last = (len(sound) - width) * self._up + self._up - 1  # the last place whose window is complete
+        places = np.arange(self._place, last + 1, self._down)
+        first, phase = np.divmod(places, self._up)
+        if len(places):
+            self._place = int(places[-1]) + self._down
+            windows = np.lib.stride_tricks.sliding_window_view(sound, width)
+            out = (windows[first] * _weights(self._up, self._down, self._reach)[phase]).sum(axis=1)
+        else:
+            out = np.zeros(0, np.float32)
+        passed = min(self._place // self._up, len(sound))
+        self._place -= passed * self._up
+        self._kept = sound[passed:]
+        return _as(samples.dtype, out)
+
+    def flush(self, dtype: Any = np.int16) -> Samples:
+        """The end of the stream: returns the rest of the output and is ready for another stream."""
+        rest = self.process(np.zeros(0 if self._same else self._reach, dtype))
+        self.reset()
+        return rest
+
+
+def _as(dtype: Any, out: NDArray[np.float32]) -> Samples:
+    if np.issubdtype(dtype, np.integer):
+        return np.clip(np.rint(out), -32768, 32767).astype(np.int16)
+    return out
