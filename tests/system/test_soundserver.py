@@ -1,0 +1,138 @@
+"""The private sound servers: what PortAudio plays is heard, what is said reaches PortAudio, and nobody is disturbed."""
+
+import math
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from voiced.demo.recorder import RATE_HZ, Recorder, RecorderFailed
+from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
+
+BLOCK_MS = {"PulseAudio": 2, "PipeWire": 45}
+
+PLAY = """
+import pyaudio, sys, time
+audio = pyaudio.PyAudio()
+stream = audio.open(rate=24000, channels=1, format=pyaudio.paInt16, output=True, frames_per_buffer=480)
+sound = sys.stdin.buffer.read()
+print(time.monotonic_ns(), flush=True)
+stream.write(sound + bytes(24000))  # PortAudio's ALSA backend drops what is queued when it stops
+stream.close()
+"""
+RECORD = """
+import pyaudio, sys, time
+audio = pyaudio.PyAudio()
+stream = audio.open(rate=24000, channels=1, format=pyaudio.paInt16, input=True, frames_per_buffer=480)
+stream.read(480)
+print("ready", flush=True)
+sys.stdout.buffer.write(stream.read(24000))
+"""
+
+
+def tone(ms: int, hz: float = 440.0) -> bytes:
+    """A tone without a single zero sample."""
+    return array("h", (int(8000 * math.sin(2 * math.pi * hz * i / RATE_HZ)) | 1 for i in range(ms * RATE_HZ // 1000))).tobytes()
+
+
+def run_portaudio(server: SoundServer, script: str, sound: bytes = b"") -> bytes:
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=os.environ | server.env, input=sound, stdout=subprocess.PIPE, check=True, timeout=20).stdout
+
+
+@pytest.fixture(params=[PulseServer, PipeWireServer], ids=lambda kind: str(kind.name))
+def server(request: pytest.FixtureRequest) -> Iterator[SoundServer]:
+    kind: type[SoundServer] = request.param
+    with kind() as running:
+        yield running
+
+
+@pytest.fixture
+def heard(server: SoundServer) -> Iterator[Recorder]:
+    with server.recorder() as recorder:
+        yield recorder
+
+
+def test_what_portaudio_plays_is_heard_when_it_is_played(server: SoundServer, heard: Recorder) -> None:
+    written_ns = int(run_portaudio(server, PLAY, tone(500)))
+    last = heard.wait_for_silence(200, timeout_s=5)
+    first = heard.first_sound(0)
+    assert first is not None
+    assert last - first + 1 == pytest.approx(RATE_HZ // 2, abs=RATE_HZ // 100)
+    assert -1 <= (heard.time_ns(first) - written_ns) / 1e6 <= BLOCK_MS[server.name]
+
+
+def test_what_is_said_reaches_portaudios_default_microphone(server: SoundServer) -> None:
+    server.listen_to_microphone()
+    with subprocess.Popen([sys.executable, "-c", RECORD], env=os.environ | server.env, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        asked_ns = time.monotonic_ns()
+        speech = server.play(tone(200))
+        recorded = program.stdout.read()
+    assert asked_ns < speech.started_ns < time.monotonic_ns()
+    assert len(recorded.strip(b"\0")) == pytest.approx(len(tone(200)), rel=0.1)
+
+
+def test_silence_can_not_be_said(server: SoundServer) -> None:
+    with pytest.raises(SoundServerFailed, match="nothing but silence"):
+        server.play(bytes(9600))
+
+
+def test_a_recording_is_saved_as_wav(server: SoundServer, heard: Recorder, tmp_path: Path) -> None:
+    run_portaudio(server, PLAY, tone(100))
+    last = heard.wait_for_silence(100, timeout_s=5)
+    heard.save(tmp_path / "heard.wav", end=last + 1)
+    assert (tmp_path / "heard.wav").stat().st_size == 44 + 2 * (last + 1)
+
+
+def test_waiting_for_a_sound_that_never_comes_ends(heard: Recorder) -> None:
+    with pytest.raises(RecorderFailed, match="heard no sound"):
+        heard.wait_for_sound(0, timeout_s=0.1)
+
+
+def test_two_servers_do_not_hear_each_other() -> None:
+    with PulseServer() as one, PulseServer() as other, one.recorder() as heard_by_one, other.recorder() as heard_by_other:
+        run_portaudio(one, PLAY, tone(100))
+        heard_by_one.wait_for_silence(200, timeout_s=5)
+        heard_by_other.wait_for_samples(heard_by_other.sample_at(time.monotonic_ns()), timeout_s=5)
+        assert heard_by_one.last_sound() is not None
+        assert heard_by_other.last_sound() is None
+
+
+def test_the_users_own_alsa_settings_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".asoundrc").write_text("pcm.!default { type null }\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with PulseServer() as server, server.recorder() as heard:
+        run_portaudio(server, PLAY, tone(100))
+        heard.wait_for_silence(200, timeout_s=5)
+        assert heard.last_sound() is not None
+
+
+def test_nothing_is_left_behind(server: SoundServer) -> None:
+    pids, directory = server.pids, server.directory
+    server.close()
+    assert pids
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not directory.exists()
+
+
+def test_a_server_dies_with_the_program_that_started_it() -> None:
+    script = "import os, sys; from voiced.demo.soundserver import PulseServer; s = PulseServer().start()\n"
+    script += "print(s.directory, *s.pids, flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        directory, *pids = program.stdout.readline().split()
+        watched = [os.pidfd_open(int(pid)) for pid in pids]
+        program.kill()
+    for pidfd in watched:
+        assert select.select([pidfd], [], [], 5)[0] == [pidfd]
+        os.close(pidfd)
+    shutil.rmtree(directory)

@@ -1,0 +1,196 @@
+"""Hears what a sound server's device plays: a recording in which every sample has its time on the monotonic clock.
+
+Each piece that `parec` delivers is stamped when it is read. A sound server mixes one block ahead and shows the monitor
+each block as it begins to sound, so the stamp is the time of the piece's first sample; and a stamp can only be late (the
+reader waits for a processor), never early. So the clock of the recording is the least delayed stamp of the second
+around: the null devices of PulseAudio and PipeWire run on the monotonic clock at their nominal rate, and between stamps
+time is counted in samples. That keeps times good on a machine whose processors are all busy.
+
+What is left is the block: a sound that begins or ends within one that the monitor has already shown is seen up to a
+block later than it was. On PulseAudio (blocks of 1 ms) times came out within half a millisecond of the writes and
+aborts that caused them.
+
+Silence is exact zero: a null device that nobody writes to yields nothing else, and neither server dithers s16le.
+"""
+
+import os
+import re
+import subprocess
+import threading
+import time
+import wave
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+RATE_HZ = 24_000
+_BYTES = 2
+_NS = 1_000_000_000
+_CLOCK_WINDOW_NS = _NS
+_LOUD = re.compile(rb"[^\0]")
+_START_TIMEOUT_S = 10.0
+#: A device that is awake delivers within this; an idle null sink sleeps up to 2 s.
+_AWAKE_S = 0.1
+
+
+class RecorderFailed(RuntimeError):
+    """`parec` is missing, ended, or delivered nothing in time."""
+
+
+class Recorder:
+    """Records one source of a sound server, s16le mono at 24 kHz, from `start` to `close`; a context manager.
+
+    Samples are counted from 0. All methods may be called from any thread while it records. `latency_ms` is
+    the size of the pieces. `wake` is called where the device is asleep and must be made to look at its new listener.
+    """
+
+    def __init__(self, source: str, env: Mapping[str, str], latency_ms: int, wake: Callable[[], None]) -> None:
+        self.source = source
+        self.latency_ms = latency_ms
+        self._wake = wake
+        self._env = dict(env)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._read, name=f"recorder {source}", daemon=True)
+        self._changed = threading.Condition()
+        self._sound = bytearray()
+        self._last_loud = -1
+        self._ended = False
+        # One entry a piece: its first sample, and when it came.
+        self._firsts = array("q")
+        self._stamps = array("q")
+
+    def start(self) -> Self:
+        """Starts recording; returns when the first piece is here. Raises RecorderFailed."""
+        command = ["parec", f"--device={self.source}", "--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1"]
+        try:
+            self._process = subprocess.Popen(
+                [*command, f"--latency-msec={self.latency_ms}"], env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            )
+        except FileNotFoundError as error:
+            raise RecorderFailed("parec is missing: install pulseaudio-utils") from error
+        self._thread.start()
+        try:
+            deadline = time.monotonic() + _START_TIMEOUT_S
+            while not self._within(_AWAKE_S, lambda: self.samples > 0) and time.monotonic() < deadline:
+                self._wake()
+            self._wait(lambda: self.samples > 0, 0, "delivered nothing")
+        except RecorderFailed:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        self._process.wait()
+        self._thread.join()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def samples(self) -> int:
+        """How many samples are recorded so far: the index of the next one."""
+        return len(self._sound) // _BYTES
+
+    def sound(self, first: int = 0, end: int | None = None) -> bytes:
+        """The samples from `first` up to `end` (all there are), s16le."""
+        with self._changed:
+            return bytes(self._sound[first * _BYTES : None if end is None else end * _BYTES])
+
+    def time_ns(self, sample: int) -> int:
+        """When this sample was played, on the monotonic clock."""
+        with self._changed:
+            at = max(bisect_right(self._firsts, sample) - 1, 0)
+            first = bisect_left(self._stamps, self._stamps[at] - _CLOCK_WINDOW_NS)
+            end = bisect_right(self._stamps, self._stamps[at] + _CLOCK_WINDOW_NS)
+            pieces = zip(self._stamps[first:end], self._firsts[first:end], strict=True)
+            return min(stamp + (sample - start) * _NS // RATE_HZ for stamp, start in pieces)
+
+    def sample_at(self, mono_ns: int) -> int:
+        """The sample that was played at this time; may lie outside of the recording."""
+        newest = self.samples - 1
+        guess = newest - (self.time_ns(newest) - mono_ns) * RATE_HZ // _NS
+        within = min(max(guess, 0), newest)
+        return within + (mono_ns - self.time_ns(within)) * RATE_HZ // _NS
+
+    def first_sound(self, since: int) -> int | None:
+        """The first sample at or after `since` that is not silent."""
+        with self._changed:
+            found = _LOUD.search(self._sound, since * _BYTES)
+        return found.start() // _BYTES if found else None
+
+    def last_sound(self) -> int | None:
+        """The last sample that was not silent."""
+        return self._last_loud if self._last_loud >= 0 else None
+
+    def wait_for_sound(self, since: int, timeout_s: float) -> int:
+        """Waits until something sounds; returns the first sample at or after `since` that does. Raises RecorderFailed."""
+        self._wait(lambda: self._last_loud >= since, timeout_s, "heard no sound")
+        found = self.first_sound(since)
+        assert found is not None, "a sound after `since` was just seen"
+        return found
+
+    def wait_for_silence(self, quiet_ms: float, timeout_s: float, since: int = 0) -> int:
+        """Waits until nothing sounded for `quiet_ms` (counted from `since` at the earliest); returns the last sample
+        that did sound, or -1. Raises RecorderFailed."""
+        quiet = round(quiet_ms * RATE_HZ / 1000)
+        self._wait(lambda: self.samples - max(self._last_loud + 1, since) >= quiet, timeout_s, "heard no silence")
+        return self._last_loud
+
+    def wait_for_samples(self, count: int, timeout_s: float) -> None:
+        """Waits until `count` samples are recorded. Raises RecorderFailed."""
+        self._wait(lambda: self.samples >= count, timeout_s, f"has not heard {count} samples")
+
+    def save(self, path: Path, first: int = 0, end: int | None = None) -> None:
+        """Writes the samples from `first` up to `end` as a WAV file."""
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(_BYTES)
+            file.setframerate(RATE_HZ)
+            file.writeframes(self.sound(first, end))
+
+    def _wait(self, reached: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        if not self._within(timeout_s, reached):
+            why = "parec ended" if self._ended else f"waited {timeout_s:g} s"
+            raise RecorderFailed(f"the recorder of {self.source} {complaint}: {why}")
+
+    def _within(self, timeout_s: float, reached: Callable[[], bool]) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or reached(), timeout_s)
+            return reached()
+
+    def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        rest = b""
+        while piece := os.read(pipe, 1 << 16):
+            stamp = time.monotonic_ns()
+            piece = rest + piece
+            whole = len(piece) & ~1
+            rest = piece[whole:]
+            self._keep(piece[:whole], stamp)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _keep(self, piece: bytes, stamp: int) -> None:
+        loud = piece.rstrip(b"\0")
+        with self._changed:
+            if loud:
+                self._last_loud = (len(self._sound) + len(loud) - 1) // _BYTES
+            self._firsts.append(self.samples)
+            self._sound += piece
+            self._stamps.append(stamp)
+            self._changed.notify_all()
