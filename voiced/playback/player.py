@@ -1,0 +1,137 @@
+"""Feeds a device from the playout, and silences it. The one thread of this process owns the device."""
+
+from collections.abc import Callable
+
+from voiced.audio.device import OutputDevice
+from voiced.audio.format import to_device
+from voiced.audio.meter import FLOOR_DBFS, dbfs
+from voiced.messages import SAMPLE_RATE_HZ, Flush, Flushed, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.playback.playout import Playout
+
+#: Written at a time: a flush that arrives meanwhile waits for one piece at the most (Traps: at most 20 ms).
+_PIECE_FRAMES = SAMPLE_RATE_HZ // 50
+#: How long a start waits for more sound where too little is there to make the device sound.
+_START_GRACE_NS = 5_000_000
+#: A stream that has nothing to play is stopped after this: stopping costs nothing later (a start is under 2 ms), and
+#: an idle stream keeps sound server and processor awake. Longer than any device buffer, so that no tail is cut.
+_LINGER_NS = 600_000_000
+_TOP_UP_MS = 10.0
+_IDLE_MS = 500.0
+
+
+class Player:
+    """One output device and what it plays. `clock` gives mono_ns; `tell` takes reports for the network process."""
+
+    def __init__(
+        self, device: OutputDevice, clock: Callable[[], MonoNs], tell: Callable[[Flushed | PlayStarted | PlayFinished], object]
+    ) -> None:
+        self._device = device
+        self._clock = clock
+        self._tell = tell
+        self._convert = to_device(device.format)
+        self._to_bus = SAMPLE_RATE_HZ / device.format.rate
+        self._start_frames = round(device.start_frames * self._to_bus)
+        self.playout = Playout(round(device.buffer_frames * self._to_bus))
+        self._waiting_since: MonoNs | None = None
+        self._idle_since: MonoNs | None = None
+        self._last_piece = b""
+
+    def prime(self) -> None:
+        """Starts and stops the device once, unheard: the first start of a stream costs 180-700 ms, later ones under
+        10 ms (Traps), and the first reply must not pay for it."""
+        self._device.start()
+        self._device.write(bytes(self._device.start_frames * 2 * self._device.format.channels))
+        self._device.abort()
+
+    # what comes in ---------------------------------------------------------------------------------------------
+
+    def receive(self, frame: ReplyAudio | ReplyEnd, pcm: bytes) -> None:
+        if self.playout.outdated_by(frame.epoch):
+            # The flush that made this epoch was ordered of a playback process before us, or is still on its way.
+            self.flush(Flush(frame.epoch, "epoch", self._clock()))
+        if isinstance(frame, ReplyAudio):
+            self.playout.receive(frame, pcm)
+        else:
+            self.playout.end(frame)
+
+    def flush(self, order: Flush) -> None:
+        """Silence, now; then what was heard. A second order of the same epoch has nothing left to do."""
+        if not self.playout.outdated_by(order.epoch):
+            return
+        was_playing = self.playout.active
+        if self.playout.running:
+            self._device.abort()
+        silent_ns = self._clock()
+        self._settle(silent_ns)
+        result = self.playout.flush(order.epoch, silent_ns)
+        self._convert.reset()
+        self._waiting_since = self._idle_since = None
+        latency_us = (silent_ns - order.ordered_ns) // 1000 if was_playing else 0
+        self._tell(Flushed(order.epoch, result.heard, result.dropped_ms, latency_us, was_playing))
+
+    # what goes out ---------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Settles what was heard and writes what the device has room for."""
+        now = self._clock()
+        self._settle(now)
+        queued = self.playout.queued_frames
+        if not queued:
+            self._rest(now)
+            return
+        self._idle_since = None
+        if self.playout.running:
+            self._write(int(self._device.writable() * self._to_bus))
+        elif self._may_start(queued, now):
+            self._waiting_since = None
+            self._device.start()
+            room = int(self._device.writable() * self._to_bus)
+            self.playout.begin(self._clock())
+            self._write(room)
+            if queued < self._start_frames:
+                self._device.write(self._convert.convert(self.playout.pad(self._start_frames - queued)))
+
+    def wake_in_ms(self) -> float:
+        """When `pump` is to be called again, unless something arrives before."""
+        if self.playout.queued_frames:
+            return _TOP_UP_MS if self.playout.running else _START_GRACE_NS / 1e6
+        if self.playout.running:
+            return min(_IDLE_MS, self.playout.remaining_ns(self._clock()) / 1e6 + 1)
+        return _LINGER_NS / 1e6 if self._idle_since is not None else _IDLE_MS
+
+    def level_dbfs(self) -> float:
+        return dbfs(self._last_piece) if self.playout.running else FLOOR_DBFS
+
+    def close(self) -> None:
+        self._device.close()
+
+    def _may_start(self, queued: int, now: MonoNs) -> bool:
+        """A device stays silent until it holds `start_frames`: wait a moment for more, unless none is coming."""
+        if queued >= self._start_frames or self.playout.all_ended():
+            return True
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return now - self._waiting_since >= _START_GRACE_NS
+
+    def _write(self, room: int) -> None:
+        while room > 0:
+            piece, started = self.playout.take(min(room, _PIECE_FRAMES))
+            if not piece:
+                return
+            self._device.write(self._convert.convert(piece))
+            self._last_piece = piece
+            room -= len(piece) // 2
+            for part in started:
+                self._tell(part)
+
+    def _rest(self, now: MonoNs) -> None:
+        if self.playout.running:
+            return
+        if self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= _LINGER_NS:
+            self._device.abort()
+
+    def _settle(self, now: MonoNs) -> None:
+        for part in self.playout.settle(now):
+            self._tell(part)
