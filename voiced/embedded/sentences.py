@@ -1,0 +1,38 @@
+"""Cuts text that arrives piece by piece into sentences, so that the first can be spoken while the last is thought."""
+
+import re
+
+#: A full stop ends a sentence only before a space, and not after an initial or a common abbreviation.
+_END = re.compile(r"[.!?…][\"”’)\]]*(?=\s)|\n+")
+_NO_END = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|St|e\.g|i\.e|etc|vs|No)\.$")
+#: No voice can say an endless sentence at once; cut it at a comma or a space.
+_LONGEST = 300
+
+
+class Sentences:
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The sentences that are complete by now."""
+        self._rest += text
+        done = []
+        while (cut := _first_cut(self._rest)) is not None:
+            done.append(self._rest[:cut].strip())
+            self._rest = self._rest[cut:]
+        return [sentence for sentence in done if sentence]
+
+    def end(self) -> list[str]:
+        """What is left when no more text will come."""
+        done = self.feed("\n")
+        self._rest = ""
+        return done
+
+
+def _first_cut(text: str) -> int | None:
+    for end in _END.finditer(text):
+        if "\n" in end[0] or not _NO_END.search(text[: end.end()]):
+            return end.end()
+    if len(text) <= _LONGEST:
+        return None
+    return max(text.rfind(", ", 0, _LONGEST) + 1, 0) or max(text.rfind(" ", 0, _LONGEST), 0) or _LONGEST
