@@ -16,7 +16,7 @@ import pytest
 from voiced.demo.recorder import RATE_HZ, Recorder, RecorderFailed
 from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
 
-BLOCK_MS = {"PulseAudio": 2, "PipeWire": 45}
+BLOCK_MS = {"PulseAudio": 2, "PipeWire": 90}
 
 PLAY = """
 import pyaudio, sys, time
@@ -105,15 +105,6 @@ def test_two_servers_do_not_hear_each_other() -> None:
         heard_by_other.wait_for_samples(heard_by_other.sample_at(time.monotonic_ns()), timeout_s=5)
         assert heard_by_one.last_sound() is not None
         assert heard_by_other.last_sound() is None
-
-
-def test_the_users_own_alsa_settings_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".asoundrc").write_text("pcm.!default { type null }\n")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with PulseServer() as server, server.recorder() as heard:
-        run_portaudio(server, PLAY, tone(100))
-        heard.wait_for_silence(200, timeout_s=5)
-        assert heard.last_sound() is not None
 
 
 def test_nothing_is_left_behind(server: SoundServer) -> None:

@@ -1,14 +1,13 @@
 """Hears what a sound server's device plays: a recording in which every sample has its time on the monotonic clock.
 
-Each piece that `parec` delivers is stamped when it is read. A sound server mixes one block ahead and shows the monitor
-each block as it begins to sound, so the stamp is the time of the piece's first sample; and a stamp can only be late (the
-reader waits for a processor), never early. So the clock of the recording is the least delayed stamp of the second
-around: the null devices of PulseAudio and PipeWire run on the monotonic clock at their nominal rate, and between stamps
-time is counted in samples. That keeps times good on a machine whose processors are all busy.
+Each piece that `parec` delivers is stamped when it is read, and a stamp can only be late (the reader waits for a
+processor), never early. So the clock of the recording is its least delayed stamp: the null devices of PulseAudio and
+PipeWire run on the monotonic clock at their nominal rate, and between stamps time is counted in samples. That keeps
+times good on a machine whose processors are all busy.
 
-What is left is the block: a sound that begins or ends within one that the monitor has already shown is seen up to a
-block later than it was. On PulseAudio (blocks of 1 ms) times came out within half a millisecond of the writes and
-aborts that caused them.
+A sound server shows its monitor each block when the block begins to sound, one block's length ahead of its last sample:
+the `lead`. And what begins or ends within a block that was already shown is seen up to a block later than it was. On
+PulseAudio (blocks of 1 ms) times came out within half a millisecond of the writes and aborts that caused them.
 
 Silence is exact zero: a null device that nobody writes to yields nothing else, and neither server dithers s16le.
 """
@@ -24,16 +23,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 RATE_HZ = 24_000
 _BYTES = 2
 _NS = 1_000_000_000
-_CLOCK_WINDOW_NS = _NS
 _LOUD = re.compile(rb"[^\0]")
 _START_TIMEOUT_S = 10.0
 #: A device that is awake delivers within this; an idle null sink sleeps up to 2 s.
 _AWAKE_S = 0.1
+
+
+class Timing(NamedTuple):
+    """How a sound server's monitor delivers."""
+
+    piece_samples: int  # the size of the pieces to ask for
+    lead_ns: int  # how far ahead of the sound the end of a piece is at the most
+    window_ns: int  # the least delayed stamp is looked for within this much to either side
 
 
 class RecorderFailed(RuntimeError):
@@ -43,13 +49,13 @@ class RecorderFailed(RuntimeError):
 class Recorder:
     """Records one source of a sound server, s16le mono at 24 kHz, from `start` to `close`; a context manager.
 
-    Samples are counted from 0. All methods may be called from any thread while it records. `latency_ms` is
-    the size of the pieces. `wake` is called where the device is asleep and must be made to look at its new listener.
+    Samples are counted from 0. All methods may be called from any thread while it records. `wake` is called where
+    the device is asleep and must be made to look at its new listener.
     """
 
-    def __init__(self, source: str, env: Mapping[str, str], latency_ms: int, wake: Callable[[], None]) -> None:
+    def __init__(self, source: str, env: Mapping[str, str], timing: Timing, wake: Callable[[], None]) -> None:
         self.source = source
-        self.latency_ms = latency_ms
+        self._timing = timing
         self._wake = wake
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,17 +64,17 @@ class Recorder:
         self._sound = bytearray()
         self._last_loud = -1
         self._ended = False
-        # One entry a piece: its first sample, and when it came.
-        self._firsts = array("q")
+        # One entry a piece: samples delivered by then, and when.
+        self._counts = array("q")
         self._stamps = array("q")
 
     def start(self) -> Self:
         """Starts recording; returns when the first piece is here. Raises RecorderFailed."""
-        command = ["parec", f"--device={self.source}", "--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1"]
+        piece = self._timing.piece_samples * _BYTES
+        form = ["--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1"]
+        command = ["parec", f"--device={self.source}", *form, f"--latency={piece}"]
         try:
-            self._process = subprocess.Popen(
-                [*command, f"--latency-msec={self.latency_ms}"], env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-            )
+            self._process = subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         except FileNotFoundError as error:
             raise RecorderFailed("parec is missing: install pulseaudio-utils") from error
         self._thread.start()
@@ -111,11 +117,11 @@ class Recorder:
     def time_ns(self, sample: int) -> int:
         """When this sample was played, on the monotonic clock."""
         with self._changed:
-            at = max(bisect_right(self._firsts, sample) - 1, 0)
-            first = bisect_left(self._stamps, self._stamps[at] - _CLOCK_WINDOW_NS)
-            end = bisect_right(self._stamps, self._stamps[at] + _CLOCK_WINDOW_NS)
-            pieces = zip(self._stamps[first:end], self._firsts[first:end], strict=True)
-            return min(stamp + (sample - start) * _NS // RATE_HZ for stamp, start in pieces)
+            at = min(bisect_right(self._counts, sample), len(self._counts) - 1)
+            first = bisect_left(self._stamps, self._stamps[at] - self._timing.window_ns)
+            end = bisect_right(self._stamps, self._stamps[at] + self._timing.window_ns)
+            pieces = zip(self._stamps[first:end], self._counts[first:end], strict=True)
+            return self._timing.lead_ns + min(stamp - (count - sample) * _NS // RATE_HZ for stamp, count in pieces)
 
     def sample_at(self, mono_ns: int) -> int:
         """The sample that was played at this time; may lie outside of the recording."""
@@ -190,7 +196,7 @@ class Recorder:
         with self._changed:
             if loud:
                 self._last_loud = (len(self._sound) + len(loud) - 1) // _BYTES
-            self._firsts.append(self.samples)
             self._sound += piece
+            self._counts.append(self.samples)
             self._stamps.append(stamp)
             self._changed.notify_all()

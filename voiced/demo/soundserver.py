@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from voiced.demo.recorder import RATE_HZ, Recorder
+from voiced.demo.recorder import RATE_HZ, Recorder, Timing
 
 SPEAKER = "speaker"
 SAID = "said"
@@ -50,6 +50,10 @@ ASOUNDRC = """\
 pcm.!default { type pulse }
 ctl.!default { type pulse }
 """
+
+
+_PIPEWIRE_CONF = "context.properties = {{ default.clock.min-quantum = {quantum} default.clock.max-quantum = {quantum} }}\n"
+_PIPEWIRE_CLOCK_HZ = 48_000
 
 
 class SoundServerFailed(RuntimeError):
@@ -78,8 +82,7 @@ class SoundServer:
 
     name: ClassVar[str]
     _needs: ClassVar[Sequence[str]]
-    #: What recorders ask for: the finest block there is, or one that does not change how the server works.
-    _record_latency_ms: ClassVar[int]
+    _timing: Timing
 
     def __init__(self, rate_hz: int = RATE_HZ, channels: int = 1) -> None:
         self.rate_hz = rate_hz
@@ -132,7 +135,7 @@ class SoundServer:
     def recorder(self, source: str = f"{SPEAKER}.monitor") -> Recorder:
         """A recorder (not started) of what a user would hear."""
         sink = source.removesuffix(".monitor")
-        return Recorder(source, os.environ | self.env, self._record_latency_ms, wake=lambda: self._wake(sink))
+        return Recorder(source, os.environ | self.env, self._timing, wake=lambda: self._wake(sink))
 
     def play(self, sound: bytes | Path) -> Speech:
         """Says this into the microphone: s16le mono 24 kHz samples, or a WAV file of any kind that `wave` reads.
@@ -235,7 +238,7 @@ class PulseServer(SoundServer):
 
     name = "PulseAudio"
     _needs = ("pulseaudio",)
-    _record_latency_ms = 1
+    _timing = Timing(piece_samples=24, lead_ns=1_000_000, window_ns=_NS)
 
     def _launch(self) -> None:
         self._socket.parent.mkdir(mode=0o700)
@@ -262,13 +265,25 @@ class PulseServer(SoundServer):
 
 
 class PipeWireServer(SoundServer):
-    """PipeWire with WirePlumber, reached through pipewire-pulse, with the clock and quantum of its own defaults."""
+    """PipeWire with WirePlumber, reached through pipewire-pulse, at its default quantum of 1024/48000 or another.
+
+    The quantum is fixed: whoever asks for less latency would shorten it for everybody, a Recorder too, and at each change
+    the monitor loses samples (0.3.65), and with them the time.
+    """
 
     name = "PipeWire"
     _needs = ("pipewire", "pipewire-pulse", "wireplumber", "dbus-daemon")
-    _record_latency_ms = 20
+
+    def __init__(self, rate_hz: int = RATE_HZ, channels: int = 1, quantum: int = 1024) -> None:
+        super().__init__(rate_hz, channels)
+        self._quantum = quantum
+        piece = quantum * RATE_HZ // _PIPEWIRE_CLOCK_HZ
+        self._timing = Timing(piece, lead_ns=quantum * _NS // _PIPEWIRE_CLOCK_HZ, window_ns=_NS)
 
     def _launch(self) -> None:
+        settings = self.directory / "home" / "pipewire" / "pipewire.conf.d"
+        settings.mkdir(parents=True)
+        (settings / "quantum.conf").write_text(_PIPEWIRE_CONF.format(quantum=self._quantum))
         bus = self.directory / "run" / "bus"
         env = self._server_env | {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}"}
         self._spawn(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={bus}"], env)
@@ -283,9 +298,16 @@ class PipeWireServer(SoundServer):
         self.pactl("load-module", "module-null-sink", f"sink_name={SAID}", *kind)
         self.pactl("load-module", "module-remap-source", f"source_name={MICROPHONE}", f"master={SAID}.monitor")
         self._await(lambda: self._known("sinks", SPEAKER) and self._known("sources", MICROPHONE))
-        self.pactl("set-default-sink", SPEAKER)
-        self.pactl("set-default-source", MICROPHONE)
-        self._await(lambda: self.pactl("get-default-sink") == SPEAKER and self.pactl("get-default-source") == MICROPHONE)
+        self._await(self._have_defaults)
+
+    def _have_defaults(self) -> bool:
+        """Sets the defaults, which fails until WirePlumber has published where they are kept."""
+        try:
+            self.pactl("set-default-sink", SPEAKER)
+            self.pactl("set-default-source", MICROPHONE)
+        except SoundServerFailed:
+            return False
+        return self.pactl("get-default-sink") == SPEAKER and self.pactl("get-default-source") == MICROPHONE
 
     def _known(self, kind: str, name: str) -> bool:
         return any(line.split("\t")[1] == name for line in self.pactl("list", "short", kind).splitlines())
