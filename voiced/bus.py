@@ -13,7 +13,7 @@ Everything is an ipc socket in one runtime directory (0700) that only the user m
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +71,9 @@ def address(directory: Path, endpoint: Endpoint) -> str:
     """The ZeroMQ address of an endpoint. Raises RuntimeDirUnusable where the path is too long for a socket."""
     path = str(directory / endpoint.name)
     if len(path.encode()) > _LONGEST_SOCKET_PATH:
-        raise RuntimeDirUnusable(f"{path} is too long for a socket (over {_LONGEST_SOCKET_PATH} bytes); set VOICED_RUNTIME_DIR to a shorter one")
+        raise RuntimeDirUnusable(
+            f"{path} is too long for a socket (over {_LONGEST_SOCKET_PATH} bytes); set VOICED_RUNTIME_DIR to a shorter one"
+        )
     return f"ipc://{path}"
 
 
@@ -85,10 +87,13 @@ class Bus:
     def bind(self, endpoint: Endpoint) -> zmq.Socket[bytes]:
         return self._open(endpoint, endpoint.binds, binding=True)
 
-    def connect(self, endpoint: Endpoint, identity: str | None = None) -> zmq.Socket[bytes]:
-        return self._open(endpoint, endpoint.connects, binding=False, identity=identity)
+    def connect(self, endpoint: Endpoint, identity: str | None = None, topics: Sequence[str] = ("",)) -> zmq.Socket[bytes]:
+        """`topics` are prefixes, for a subscriber; the empty one takes everything."""
+        return self._open(endpoint, endpoint.connects, binding=False, identity=identity, topics=topics)
 
-    def _open(self, endpoint: Endpoint, kind: int, *, binding: bool, identity: str | None = None) -> zmq.Socket[bytes]:
+    def _open(
+        self, endpoint: Endpoint, kind: int, *, binding: bool, identity: str | None = None, topics: Sequence[str] = ()
+    ) -> zmq.Socket[bytes]:
         where = address(self.directory, endpoint)
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         socket.linger = 0
@@ -97,7 +102,8 @@ class Bus:
         if identity is not None:
             socket.identity = identity.encode()
         if kind == zmq.SUB:
-            socket.subscribe(b"")
+            for topic in topics:  # in this order: libzmq keeps it on the wire
+                socket.subscribe(topic)
         try:
             if binding:
                 socket.bind(where)
@@ -133,6 +139,24 @@ class Sender:
         return True
 
 
+class Broadcaster(Sender):
+    """The sending half of a broadcast endpoint: knows how many listen, since what is sent before that is lost."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        super().__init__(socket)
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # or only the first subscription and the last farewell are told
+        self.listeners = 0
+
+    def update(self) -> int:
+        """Takes in who came and went; returns how many listen now."""
+        while True:
+            try:
+                frame = self.socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return self.listeners
+            self.listeners += 1 if frame[:1] == b"\x01" else -1
+
+
 class Receiver:
     """The receiving half of a one-way endpoint."""
 
@@ -154,6 +178,84 @@ class Receiver:
             if item is None:
                 return
             yield item
+
+
+class Family:
+    """The supervisor's end of the family: children by their names."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        # A restarted child takes its predecessor's name, perhaps before that one's connection was seen to break.
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+
+    def send(self, name: str, message: Message) -> None:
+        """Never waits; a child that is not connected does not get it."""
+        self.socket.send_multipart((name.encode(), messages.encode(message)), zmq.DONTWAIT)
+
+    def next(self) -> tuple[str, Message] | None:
+        """The next message and its sender, None where nothing waits. Raises messages.MessageMalformed."""
+        try:
+            name, *frames = self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        return name.decode(errors="replace"), messages.decode(frames[0] if frames else b"")
+
+
+class Requests:
+    """The daemon's end of the control socket. An envelope is what leads an answer back: the peer's routing id and
+    whatever stood before the body, the empty delimiter of a REQ among it."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+
+    def next(self) -> tuple[tuple[bytes, ...], bytes] | None:
+        """The next envelope and body, None where nothing waits."""
+        try:
+            *envelope, body = self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        return tuple(envelope), body
+
+    def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
+        """Never waits; a client that is gone does not get it."""
+        self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
+
+
+class Subscription(NamedTuple):
+    topic: bytes
+    wanted: bool  # or given up
+
+
+class EventStream:
+    """The daemon's end of the event socket. A subscription takes effect when it is read here, not before, so that
+    what is published right after is the first that its subscriber gets."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        socket.setsockopt(zmq.XPUB_MANUAL, 1)
+
+    def next(self) -> Subscription | None:
+        """The next subscription, now in effect; None where nothing waits."""
+        while True:
+            try:
+                frames = self.socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return None
+            note = frames[0]
+            if len(frames) == 1 and note[:1] in (b"\x00", b"\x01"):  # else a subscriber talks; nobody listens
+                break
+        wanted = note[:1] == b"\x01"
+        self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
+        return Subscription(note[1:], wanted)
+
+    def publish(self, topic: str, body: bytes) -> None:
+        """Never waits; a subscriber that lags by more than the high water mark loses it."""
+        self.socket.send_multipart((topic.encode(), body), zmq.DONTWAIT)
+
+
+def goodbyes(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """A socket that becomes readable when the peer of `socket` goes away."""
+    return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
 
 
 class Poller:

@@ -1,7 +1,8 @@
 """Every error that voiced tells anybody about: one tree, whose branches say whose fault it is.
 
     VoicedError
-      SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, device_unknown, key_refused, url_invalid
+      SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, not_running, device_unknown,
+                                                 key_refused, url_invalid
       PeerError        the Realtime server       server_unreachable, model_refused, session_refused, protocol_violated
       MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed
       InternalError    us                        internal, child_died
@@ -45,6 +46,14 @@ class RuntimeDirUnusable(SettingsError):
 class AlreadyRunning(SettingsError):
     code = "already_running"
     exit_status = 75  # EX_TEMPFAIL: it may be gone in a moment
+
+
+class NotRunning(SettingsError):
+    """For clients: there is no daemon."""
+
+    code = "not_running"
+    exit_status = 69  # EX_UNAVAILABLE
+    fatal = False
 
 
 class DeviceUnknown(SettingsError):

@@ -212,9 +212,9 @@ def decode(header: bytes) -> Message:
     try:
         tag, *fields = msgpack.unpackb(header, use_list=False)
         kind = MESSAGES[tag]
-        message = kind(*fields)
+        message: Message = kind(*fields)
+        if isinstance(message, Flushed):
+            return message._replace(heard=tuple(PartHeard(*part) for part in message.heard))
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise MessageMalformed(f"{len(header)} bytes are no bus message: {error}") from error
-    if isinstance(message, Flushed):
-        return message._replace(heard=tuple(PartHeard(*part) for part in message.heard))
     return message

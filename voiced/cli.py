@@ -1,0 +1,139 @@
+"""`voiced`: the daemon in the foreground. Without options, as a service runs it, click is not even imported (50 ms)."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from voiced.errors import InternalError, VoicedError
+
+if TYPE_CHECKING:
+    from voiced.supervisor.processes import Row
+    from voiced.supervisor.provider import Provider
+
+_STARTED_S = time.monotonic()
+
+_HELP = """The voice daemon: talk to your machine, interrupt it, script it.
+
+Runs in the foreground until Ctrl-C, SIGTERM or `voicectl shutdown`, and logs to stderr. Without any key it answers
+by itself, offline and free; with one, OpenAI's Realtime models do.
+
+\b
+Examples:
+  voiced                                    talk to it; speak again to interrupt it
+  OPENAI_API_KEY=sk-... voiced              the same with OpenAI's voice
+  VOICED_AUDIO__CAPTURE__DEVICE=Jabra voiced
+                                            any setting, for one run
+  voiced --check                            are the settings right? who would answer?
+  voicectl status                           what it is doing, from another terminal
+
+\b
+Files:
+  ~/.config/voiced/config.toml              the settings, all optional
+  $XDG_RUNTIME_DIR/voiced/                  its sockets
+
+\b
+Environment:
+  VOICED_CONFIG                             another settings file
+  VOICED_SECTION__KEY                       one setting, as VOICED_REALTIME__VOICE=cedar
+  VOICED_RUNTIME_DIR                        another directory for the sockets
+  OPENAI_API_KEY                            the key
+
+\b
+Exit status: 0 stopped in order, 2 wrong usage, else by sysexits(3):
+  69 server out of reach or refuses         73 runtime directory unusable
+  70 a bug in voiced                        75 already running
+  71 sound device                           77 key refused
+  78 settings
+"""
+
+
+def main() -> int:
+    """The program; returns its exit status."""
+    if len(sys.argv) == 1:
+        return guarded(lambda: serve(None, verbose=False))
+    _with_options()
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """The exit status of `action`; what went wrong is a line on stderr, never a traceback."""
+    try:
+        return action()
+    except VoicedError as error:
+        for line in error.message.splitlines():
+            print(f"voiced: {line}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # the last fence
+        if os.environ.get("VOICED_LOG__LEVEL") == "debug":
+            raise
+        print(
+            f"voiced: a bug in voiced: {type(error).__name__}: {error}; please report it with what VOICED_LOG__LEVEL=debug shows",
+            file=sys.stderr,
+        )
+        return InternalError.exit_status
+
+
+def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider], Iterable[Row]] | None" = None) -> int:
+    """Runs the daemon, with the processes of `table` or the real ones, until it is told to stop."""
+    from voiced.bus import runtime_dir
+    from voiced.config import find_api_key, load
+    from voiced.supervisor import log, processes, provider
+    from voiced.supervisor.runtime import RuntimeDirectory
+    from voiced.supervisor.supervisor import Supervisor
+
+    os.umask(0o077)
+    config = load(config_file)
+    key = find_api_key(config)
+    chosen = provider.resolve(config, key)
+    level = log.DEBUG if verbose else processes.LEVELS[config["log.level"]]
+    say = log.to_stderr(level, os.environ, [key.reveal()] if key else [])
+    with RuntimeDirectory(runtime_dir(), ours="VOICED_RUNTIME_DIR" not in os.environ) as directory:
+        rows = (table or processes.table)(chosen)
+        Supervisor(config, chosen, rows, directory.path, say, os.environ, _STARTED_S).run()
+    return 0
+
+
+def check(config_file: Path | None) -> int:
+    """Says what the settings lead to, without starting anything."""
+    from voiced.bus import runtime_dir
+    from voiced.config import find_api_key, load
+    from voiced.supervisor import provider
+
+    config = load(config_file)
+    chosen = provider.resolve(config, find_api_key(config))
+    print(f"settings: {config.source}, no problems")
+    print(chosen.describe())
+    print(f"sockets: {runtime_dir()}")
+    return 0
+
+
+def _with_options() -> NoReturn:
+    import click
+
+    from voiced import __version__
+
+    @click.command(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Read the settings from FILE.")
+    @click.option("--check", "only_check", is_flag=True, help="Check the settings, say who would answer, and leave.")
+    @click.option("--demo", is_flag=True, help="Show a conversation with an interruption, without a sound card.")
+    @click.option("--verbose", "-v", is_flag=True, help="Log everything (as VOICED_LOG__LEVEL=debug).")
+    @click.version_option(__version__, message="voiced %(version)s")
+    def voiced(config_file: Path | None, only_check: bool, demo: bool, verbose: bool) -> NoReturn:
+        if demo:
+            sys.exit(guarded(_demo))
+        if only_check:
+            sys.exit(guarded(lambda: check(config_file)))
+        sys.exit(guarded(lambda: serve(config_file, verbose=verbose)))
+
+    voiced.main(prog_name="voiced")
+    raise AssertionError("click ends the program")
+
+
+def _demo() -> int:
+    from voiced import demo
+
+    return demo.run()

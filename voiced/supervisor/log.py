@@ -1,0 +1,56 @@
+"""The log: one line for one thing, on stderr. Formats; decides nothing but what is below the level."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TextIO
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's
+#: syslog(3) priorities, which systemd reads from a line's `<N>`.
+_PRIORITY = {DEBUG: 7, INFO: 6, WARNING: 4, ERROR: 3}
+
+
+class Log:
+    """`log(INFO, "capture", "ready")`. Text of `hidden` secrets never gets through."""
+
+    def __init__(
+        self, level: int, stream: TextIO, *, journal: bool, hidden: Sequence[str] = (), clock: Callable[[], str] | None = None
+    ) -> None:
+        self.level = level
+        self._stream = stream
+        self._journal = journal
+        self._hidden = [secret for secret in hidden if secret]
+        self._clock = clock or (lambda: time.strftime("%H:%M:%S"))
+
+    def __call__(self, level: int, who: str, text: str) -> None:
+        if level < self.level:
+            return
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        for line in text.splitlines():
+            if self._journal:
+                priority = _PRIORITY.get(level // 10 * 10, 3)
+                self._write(f"<{priority}>{who}: {line}\n")
+            else:
+                self._write(f"{self._clock()} {who:<10} {line}\n")
+
+    def _write(self, line: str) -> None:
+        # Whoever read our stderr may be gone (`voiced 2>&1 | head`); that must not end a conversation.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line)
+            self._stream.flush()
+
+
+def is_journal(env: Mapping[str, str], descriptor: int = 2) -> bool:
+    """Whether stderr is the journal itself: JOURNAL_STREAM is inherited by those who redirect it, too (systemd.exec(5))."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return env.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def to_stderr(level: int, env: Mapping[str, str], hidden: Sequence[str]) -> Log:
+    return Log(level, sys.stderr, journal=is_journal(env), hidden=hidden)

@@ -1,0 +1,72 @@
+"""One process of ours: its row in the table, its life, and the child that lives it."""
+
+import signal
+from collections.abc import Callable, Mapping
+
+from voiced.messages import Failed
+from voiced.supervisor.policy import Action, Event, Lifecycle, State
+from voiced.supervisor.processes import Row, World
+from voiced.supervisor.spawn import Spawned
+
+
+class Member:
+    """Feeds the lifecycle and does what it says. `ask` sends the order to stop."""
+
+    def __init__(self, row: Row, env: Mapping[str, str], ask: Callable[[str], None]) -> None:
+        self.row = row
+        self.life = Lifecycle(row.limits)
+        self.child: Spawned | None = None
+        #: Why it can't go on, in its own words.
+        self.failure: Failed | None = None
+        self.last_line = ""
+        #: It has said something: it listens to orders.
+        self.connected = False
+        self.has_settings = False
+        self._env = env
+        self._ask = ask
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def state(self) -> State:
+        return self.life.state
+
+    @property
+    def pid(self) -> int | None:
+        return self.child.pid if self.child else None
+
+    def feed(self, event: Event, now_s: float) -> tuple[Action, ...]:
+        actions = self.life.handle(event, now_s)
+        for action in actions:
+            self._do(action)
+        return actions
+
+    def settle(self, world: World, now_s: float) -> None:
+        """Hands a new child its settings, once they are known."""
+        if self.child is None or self.has_settings or self.state is not State.STARTING:
+            return
+        settings = self.row.settings(world)
+        if settings is None:
+            self.feed(Event.HELD, now_s)
+            return
+        self.has_settings = True
+        self.child.send_settings(settings)
+        self.feed(Event.SPOKE, now_s)
+
+    def _do(self, action: Action) -> None:
+        if action is Action.SPAWN:
+            self.failure, self.last_line = None, ""
+            self.connected = self.has_settings = False
+            self.child = Spawned(self.row.module, self._env)
+        elif action is Action.ASK:
+            self._ask(self.name)
+        elif self.child is not None:
+            self.child.signal(signal.SIGTERM if action is Action.TERMINATE else signal.SIGKILL)
+
+    def reap(self) -> None:
+        if self.child is not None:
+            self.child.reap()
+            self.child = None
+            self.connected = False

@@ -1,0 +1,98 @@
+"""The runtime directory: ours alone while we run, and gone, with all that is in it, when we are."""
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+
+from voiced.bus import ENDPOINTS, address
+from voiced.errors import AlreadyRunning, RuntimeDirUnusable
+
+LOCK = "lock"
+
+
+class RuntimeDirectory:
+    """Holds the directory between `with` and its end.
+
+    Raises RuntimeDirUnusable where others may enter it or it can't be had, AlreadyRunning where a daemon holds it.
+    """
+
+    def __init__(self, path: Path, *, ours: bool) -> None:
+        """`ours`: the directory is removed at the end even if it was there before (a killed run leaves it behind)."""
+        self.path = path
+        self._ours = ours
+        self._lock = -1
+
+    def __enter__(self) -> "RuntimeDirectory":
+        for endpoint in ENDPOINTS:
+            address(self.path, endpoint)
+        self._make()
+        _check(self.path)
+        self._lock = self._locked()
+        # Under the lock whatever socket is here was left behind by a run that was killed.
+        self._sweep()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._sweep()
+        (self.path / LOCK).unlink(missing_ok=True)
+        os.close(self._lock)
+        if self._ours and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise RuntimeDirUnusable(f"can't make the runtime directory {self.path}: {error.strerror}; set VOICED_RUNTIME_DIR") from error
+        self._ours = True
+
+    def _locked(self) -> int:
+        """The descriptor of the lock file, locked, our process id in it."""
+        path = self.path / LOCK
+        while True:
+            try:
+                lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise RuntimeDirUnusable(f"can't open {path}: {error.strerror}; remove it or set VOICED_RUNTIME_DIR") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(lock, 20).decode(errors="replace").strip()
+                os.close(lock)
+                raise AlreadyRunning(
+                    f"voiced is already running (pid {holder or 'unknown'}); "
+                    "`voicectl shutdown` ends it, VOICED_RUNTIME_DIR makes room for a second"
+                ) from None
+            if _is_at(lock, path):
+                os.truncate(lock, 0)
+                os.write(lock, str(os.getpid()).encode())
+                return lock
+            os.close(lock)  # its holder removed it between our open and our lock
+
+    def _sweep(self) -> None:
+        for endpoint in ENDPOINTS:
+            (self.path / endpoint.name).unlink(missing_ok=True)
+
+
+def _check(path: Path) -> None:
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise RuntimeDirUnusable(f"the runtime directory {path} is a symbolic link; set VOICED_RUNTIME_DIR to the directory itself")
+    if not stat.S_ISDIR(found.st_mode):
+        raise RuntimeDirUnusable(f"the runtime directory {path} is no directory; remove it or set VOICED_RUNTIME_DIR")
+    if found.st_uid != os.geteuid():
+        raise RuntimeDirUnusable(f"the runtime directory {path} belongs to user {found.st_uid}, not to you; set VOICED_RUNTIME_DIR")
+    if found.st_mode & 0o077:
+        raise RuntimeDirUnusable(f"others may enter the runtime directory {path}; run: chmod 700 {path}")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))

@@ -1,0 +1,218 @@
+"""What the daemon as a whole is doing: folds what its processes say into the status map of the control contract and
+into the events that follow from it. Pure.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from voiced.control import EVENTS
+from voiced.supervisor.policy import State
+from voiced.supervisor.provider import Provider
+
+Emission = tuple[str, dict[str, Any]]
+
+#: The fields of the contract and what they are before anything is known.
+_SESSION: dict[str, Any] = {
+    "provider": "",
+    "url": "",
+    "model": "",
+    "connected": False,
+    "id": None,
+    "since": None,
+    "expires_in_s": None,
+    "reconnects": 0,
+    "last_error": None,
+}
+_AUDIO: dict[str, dict[str, Any]] = {
+    "capture": {"device": None, "rate": None, "overruns": 0, "level_dbfs": None, "open": False},
+    "playback": {
+        "device": None,
+        "rate": None,
+        "underruns": 0,
+        "queued_ms": 0,
+        "latency_ms": None,
+        "volume": 100,
+        "open": False,
+    },
+}
+#: Flushes that the percentiles are taken over: a day of heavy use, and some KiB.
+_FLUSHES_KEPT = 1000
+#: States in which the assistant only waits for the user, so that a muted microphone is what matters.
+_WAITING = ("idle", "listening", "connecting")
+
+
+class Process(NamedTuple):
+    """A row of `processes`."""
+
+    name: str
+    state: State
+    pid: int | None
+    restarts: int
+    since_s: float  # monotonic
+
+
+class Status:
+    """Everything that `status` shows. Methods that take news return the events that it makes."""
+
+    def __init__(self, provider: Provider, *, version: str, pid: int, now_s: float, names: Iterable[str]) -> None:
+        self.muted = False
+        self._version = version
+        self._pid = pid
+        self._started_s = now_s
+        self._processes = {name: Process(name, State.STOPPED, None, 0, now_s) for name in names}
+        self._session = _SESSION | {"provider": provider.name, "url": provider.url, "model": provider.model}
+        self._audio = {name: dict(fields) for name, fields in _AUDIO.items()}
+        self._conversation = "connecting"
+        self._refused: set[str] = set()  # processes whose peer refused for good
+        self._latencies_ms: deque[float] = deque(maxlen=_FLUSHES_KEPT)
+        self._flushes = 0
+        self._state = self._composed()
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @property
+    def all_ready(self) -> bool:
+        return all(process.state is State.READY for process in self._processes.values())
+
+    # news ------------------------------------------------------------------------------------------------------------
+
+    def process(self, name: str, state: State, pid: int | None, restarts: int, reason: str, now_s: float) -> list[Emission]:
+        """A process changed its state."""
+        self._processes[name] = Process(name, state, pid, restarts, now_s)
+        if state is not State.READY:
+            if name in self._audio:
+                self._audio[name]["open"] = False
+            if name == "network":
+                self._session |= {"connected": False, "id": None, "since": None, "expires_in_s": None}
+                self._conversation = "connecting"
+        if state is State.STARTING:
+            self._refused.discard(name)
+        data = {"name": name, "state": state.value, "pid": pid, "restarts": restarts, "reason": reason}
+        return [("process", data), *self._changes()]
+
+    def ready(self, name: str, detail: Mapping[str, Any]) -> list[Emission]:
+        """A process opened its device or session."""
+        self._take(name, detail)
+        if name in self._audio:
+            self._audio[name]["open"] = True
+        elif name == "network":
+            self._session["connected"] = True
+        self._refused.discard(name)
+        return self._changes()
+
+    def beat(self, name: str, stats: Mapping[str, Any]) -> list[Emission]:
+        """A process sent its figures."""
+        self._take(name, stats)
+        if name == "capture" and isinstance(stats.get("muted"), bool):
+            self.muted = stats["muted"]
+        return self._changes()
+
+    def answered(self, name: str, result: Mapping[str, Any]) -> list[Emission]:
+        """A process carried out a command."""
+        if name == "capture" and isinstance(result.get("muted"), bool):
+            self.muted = result["muted"]
+        return self._changes()
+
+    def published(self, name: str, topic: str, data: Mapping[str, Any]) -> list[Emission]:
+        """A process published an event. `state` is the conversation's; what others see is composed of more."""
+        if topic not in EVENTS or topic == "status":
+            return []
+        if topic == "state":
+            self._conversation = str(data.get("state", self._conversation))
+            return self._changes()
+        if topic == "session":
+            self._session["connected"] = bool(data.get("connected"))
+            if self._session["connected"]:
+                self._refused.discard(name)
+            elif data.get("reason"):
+                self._session["last_error"] = data["reason"]
+        elif topic == "flush" and isinstance(data.get("latency_ms"), int | float):
+            self._flushes += 1
+            self._latencies_ms.append(data["latency_ms"])
+        return [(topic, dict(data)), *self._changes()]
+
+    def failed(self, name: str, code: str, message: str, *, fatal: bool) -> list[Emission]:
+        """A process, or its peer, can't go on."""
+        if fatal:
+            self._refused.add(name)
+        if name == "network":
+            self._session["last_error"] = message
+        return [("error", {"code": code, "message": message, "fatal": fatal}), *self._changes()]
+
+    # shown -----------------------------------------------------------------------------------------------------------
+
+    def snapshot(self, now_s: float, figures: Mapping[int, tuple[int, float]]) -> dict[str, Any]:
+        """The status map; `figures` has KiB and CPU seconds by pid."""
+        rows = [Process("supervisor", State.READY, self._pid, 0, self._started_s), *self._processes.values()]
+        return {
+            "state": self._state,
+            "muted": self.muted,
+            "mode": "vad",
+            "version": self._version,
+            "pid": self._pid,
+            "uptime_s": round(now_s - self._started_s, 1),
+            "session": dict(self._session),
+            "processes": [_row(process, now_s, figures) for process in rows],
+            "audio": {name: dict(fields) for name, fields in self._audio.items()},
+            "barge_in": self._barge_in(),
+        }
+
+    def pids(self) -> list[int]:
+        return [self._pid, *(process.pid for process in self._processes.values() if process.pid is not None)]
+
+    def device_in_use(self, direction: str) -> str | None:
+        """The name of the open `input` or `output` device."""
+        audio = self._audio["capture" if direction == "input" else "playback"]
+        return audio["device"] if audio["open"] else None
+
+    def _barge_in(self) -> dict[str, Any]:
+        latencies = sorted(self._latencies_ms)
+        return {
+            "count": self._flushes,
+            "last_ms": self._latencies_ms[-1] if latencies else None,
+            "p50_ms": percentile(latencies, 50),
+            "p95_ms": percentile(latencies, 95),
+            "max_ms": latencies[-1] if latencies else None,
+        }
+
+    def _take(self, name: str, given: Mapping[str, Any]) -> None:
+        """Keeps the fields that the contract knows."""
+        fields = self._session if name == "network" else self._audio.get(name, {})
+        fields.update((field, value) for field, value in given.items() if field in fields)
+
+    def _changes(self) -> list[Emission]:
+        previous, self._state = self._state, self._composed()
+        return [("state", {"state": self._state, "previous": previous})] if self._state != previous else []
+
+    def _composed(self) -> str:
+        states = {process.state for process in self._processes.values()}
+        if self._refused or State.GIVEN_UP in states:
+            return "failed"
+        if self._conversation == "offline":
+            return "offline"
+        if states != {State.READY}:
+            return "connecting"
+        if self.muted and self._conversation in _WAITING:
+            return "muted"
+        return self._conversation
+
+
+def _row(process: Process, now_s: float, figures: Mapping[int, tuple[int, float]]) -> dict[str, Any]:
+    resident_kib, cpu_s = figures.get(process.pid, (0, 0.0)) if process.pid is not None else (0, 0.0)
+    return {
+        "name": process.name,
+        "pid": process.pid,
+        "state": process.state.value,
+        "restarts": process.restarts,
+        "uptime_s": round(now_s - process.since_s, 1),
+        "rss_kib": resident_kib,
+        "cpu_s": round(cpu_s, 2),
+    }
+
+
+def percentile(ordered: list[float], percent: int) -> float | None:
+    """By nearest rank, of values in ascending order."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
