@@ -28,7 +28,7 @@ from typing import Any
 
 import msgpack
 
-from voiced.bus import FAMILY, Bus, Poller, Receiver, Sender
+from voiced.bus import FAMILY, Broadcaster, Bus, Poller, Receiver, Sender
 from voiced.errors import ControlError, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
 
@@ -52,9 +52,10 @@ class Child:
         self._poller = Poller()
         self._poller.watch(self._parent)
         self._poller.watch(_STDIN)
+        self._orders_wait = False
         self._next_beat_ns = 0
 
-    def watch(self, receiver: Receiver | int) -> None:
+    def watch(self, receiver: Receiver | Broadcaster | int) -> None:
         self._poller.watch(receiver if isinstance(receiver, int) else receiver.socket)
 
     def forget(self, receiver: Receiver | int) -> None:
@@ -64,13 +65,16 @@ class Child:
         """Sleeps until a watched source has something, an order came, or `timeout_ms` passed. Notices a supervisor
         that died."""
         woken = self._poller.wait(timeout_ms)
+        self._orders_wait = self._parent in woken
         if _STDIN in woken and not os.read(_STDIN, 4096):
             self.stopping = True
             self._poller.forget(_STDIN)
         return woken
 
     def orders(self) -> Iterator[Order]:
-        """The orders that wait, `stop` apart, which only sets `stopping`."""
+        """The orders that the last `wait` found, `stop` apart, which only sets `stopping`."""
+        if not self._orders_wait:  # asking an empty socket costs an exception, 50 times a second
+            return
         for message, _ in self._from_parent.drain(limit=16):
             if not isinstance(message, Order):
                 continue

@@ -366,12 +366,14 @@ def encode(event: ClientEvent | ServerEvent) -> bytes:
 
 def decode_client(text: bytes | str) -> ClientEvent | Unknown:
     """An event from a client. Raises WireMalformed."""
-    return _decode(text, _client)
+    event: ClientEvent | Unknown = _decode(text, _client)
+    return event
 
 
 def decode_server(text: bytes | str) -> ServerEvent | Unknown:
     """An event from a server. Raises WireMalformed."""
-    return _decode(text, _server)
+    event: ServerEvent | Unknown = _decode(text, _server)
+    return event
 
 
 def _decode(text: bytes | str, decoders: dict[str, msgspec.json.Decoder[Any]]) -> Any:

@@ -1,0 +1,36 @@
+"""What the server sent that makes no sense: counted, told once for each kind, never the end of anything. Pure."""
+
+from collections import Counter
+
+#: Kinds told apart; a server that finds new ways every time gets no more log lines than this.
+_KINDS_TOLD = 32
+
+
+class Complaints:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, kind: str) -> bool:
+        """Counts one of `kind`; true where it is the first and may be told."""
+        if kind not in self.counts and len(self.counts) >= _KINDS_TOLD:
+            kind = "others"
+        self.counts[kind] += 1
+        return self.counts[kind] == 1
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+
+def sane(value: object, depth: int = 4) -> object:
+    """`value` from the server's JSON as it may travel on our bus: nested at most `depth` deep, integers of 64 bits (msgpack
+    holds no others); what is not becomes None."""
+    if isinstance(value, bool) or value is None or isinstance(value, float | str):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else None
+    if depth and isinstance(value, dict):
+        return {str(key): sane(inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, list):
+        return [sane(inner, depth - 1) for inner in value]
+    return None

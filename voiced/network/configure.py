@@ -1,0 +1,75 @@
+"""What the settings mean on the wire: the URL, the headers and the `session.update`. Pure.
+
+Settings of the process (made by the supervisor from the configuration): provider, url, model, voice, instructions,
+language, transcription_model, threshold, prefix_padding_ms, silence_ms, token. Empty means the server's default.
+"""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from voiced.errors import UrlInvalid
+from voiced.messages import SAMPLE_RATE_HZ
+from voiced.network.events import SessionUpdate
+
+_PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
+
+
+def target(settings: dict[str, Any]) -> str:
+    """The URL to connect to, with the model as its query. Raises UrlInvalid."""
+    url = settings.get("url") or ""
+    shown = public(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is none
+    except ValueError as error:
+        raise UrlInvalid(f"realtime.url {shown!r} is no URL ({error}); it looks like wss://host/v1/realtime") from error
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise UrlInvalid(f"realtime.url {shown!r} is no WebSocket URL; it looks like wss://host/v1/realtime")
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if settings.get("model") and "model" not in dict(query):
+        query.append(("model", settings["model"]))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
+
+
+def public(url: str) -> str:
+    """The URL as people may see it: without user, password or query, which may hold keys."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        where = f"[{host}]" if ":" in host else host
+        return urlunsplit((parts.scheme, where + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
+    except ValueError:
+        return url.partition("?")[0].rpartition("@")[2]
+
+
+def headers(settings: dict[str, Any]) -> list[str]:
+    """The headers of the upgrade."""
+    token = settings.get("token")
+    return [f"Authorization: Bearer {token}"] if token else []
+
+
+def session_update(settings: dict[str, Any], event_id: str) -> SessionUpdate:
+    """Our whole configuration. Every field of turn_detection is sent: partial objects fall back to other defaults, and the
+    documented ones are not the real ones (realtime-protocol 2.1, 2.3)."""
+    listening: dict[str, Any] = {
+        "format": _PCM,
+        "turn_detection": {
+            "type": "server_vad",
+            "threshold": settings.get("threshold", 0.5),
+            "prefix_padding_ms": settings.get("prefix_padding_ms", 300),
+            "silence_duration_ms": settings.get("silence_ms", 500),
+            "create_response": True,
+            "interrupt_response": True,
+        },
+    }
+    if settings.get("transcription_model"):
+        listening["transcription"] = {"model": settings["transcription_model"]}
+        if settings.get("language"):
+            listening["transcription"]["language"] = settings["language"]
+    speaking: dict[str, Any] = {"format": _PCM}
+    if settings.get("voice"):
+        speaking["voice"] = settings["voice"]
+    session: dict[str, Any] = {"type": "realtime", "output_modalities": ["audio"], "audio": {"input": listening, "output": speaking}}
+    if settings.get("instructions"):
+        session["instructions"] = settings["instructions"]
+    return SessionUpdate(event_id=event_id, session=session)

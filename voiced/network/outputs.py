@@ -1,0 +1,75 @@
+"""What the conversation wants done: the outputs of `session.Session`, carried out by the process's loop in their order."""
+
+from typing import Any, NamedTuple
+
+from voiced.errors import ControlError, VoicedError
+from voiced.messages import Flush, Order, ReplyAudio, ReplyEnd
+from voiced.network.events import ClientEvent
+
+
+class SendEvent(NamedTuple):
+    """To the server."""
+
+    event: ClientEvent
+
+
+class Play(NamedTuple):
+    """To playback: sound of a reply."""
+
+    header: ReplyAudio
+    pcm: bytes
+
+
+class PlayEnd(NamedTuple):
+    """To playback: no more sound for a part."""
+
+    header: ReplyEnd
+
+
+class Broadcast(NamedTuple):
+    """To everybody, before anything else."""
+
+    flush: Flush
+
+
+class PublishEvent(NamedTuple):
+    """An event of the control contract; `state` in the internal form {"state": ...}."""
+
+    topic: str
+    data: dict[str, Any]
+
+
+class Answered(NamedTuple):
+    order: Order
+    result: dict[str, Any]
+
+
+class Refused(NamedTuple):
+    order: Order
+    error: ControlError
+
+
+class LogLine(NamedTuple):
+    level: int  # logging's
+    text: str
+
+
+class Opened(NamedTuple):
+    """The session is really open: it may be reported as ready."""
+
+    detail: dict[str, Any]
+
+
+class Disconnect(NamedTuple):
+    """Close this connection and make another."""
+
+    reason: str
+
+
+class Fail(NamedTuple):
+    """Nothing more can work until somebody changes something."""
+
+    error: VoicedError
+
+
+Output = SendEvent | Play | PlayEnd | Broadcast | PublishEvent | Answered | Refused | LogLine | Opened | Disconnect | Fail

@@ -1,0 +1,90 @@
+"""When to connect again, and which failures make that useless. Pure: time and chance are arguments."""
+
+from typing import Final
+
+from voiced.errors import KeyRefused, ModelRefused, ProtocolViolated, ServerUnreachable, SessionRefused, UrlInvalid, VoicedError
+
+_FIRST_DELAY_S: Final = 0.5
+_LONGEST_DELAY_S: Final = 30.0
+#: A connection counts as healthy after this long. An upgrade can succeed and be followed by error and close
+#: (realtime-protocol 1.6), so success alone must not reset the delay.
+_HEALTHY_AFTER_NS: Final = 5_000_000_000
+
+
+class Backoff:
+    """Growing, jittered delays: 0.5 s doubling to 30 s, times 0.75 to 1."""
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        self._opened_ns: int | None = None
+
+    def opened(self, now_ns: int) -> None:
+        """The session is open (ready, not merely connected)."""
+        self._opened_ns = now_ns
+
+    def lost(self, now_ns: int, chance: float) -> float:
+        """The seconds to wait after a failed attempt or a lost connection; `chance` is uniform in [0, 1)."""
+        if self._opened_ns is not None and now_ns - self._opened_ns >= _HEALTHY_AFTER_NS:
+            self.attempt = 0
+        self._opened_ns = None
+        delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self.attempt, 16))
+        self.attempt += 1
+        return float(delay_s * (0.75 + 0.25 * chance))
+
+
+_KEY_CODES = frozenset({"invalid_api_key", "invalid_organization", "account_deactivated", "access_terminated", "missing_api_key"})
+_MODEL_CODES = frozenset({"model_not_found", "model_load_error", "invalid_model"})
+#: Our own verdicts on what the server sent: protocol error, message too big.
+_PROTOCOL_CLOSES: Final = frozenset({1002, 1009})
+_SHAPE_CODES = frozenset({"beta_api_shape_disabled"})
+
+
+def _key_refused(where: str, said: str) -> KeyRefused:
+    return KeyRefused(f"{where} refused the API key ({said}); check the key that realtime.api_key_env or realtime.api_key_file names")
+
+
+def _model_refused(where: str, model: str, said: str) -> ModelRefused:
+    return ModelRefused(f"{where} refused the model {model!r} ({said}); set realtime.model to one that your account may use")
+
+
+def from_status(where: str, model: str, status: int, said: str) -> VoicedError:
+    """The error for an upgrade that was answered with an HTTP status; `said` is the code or text of the answer's body."""
+    said = _brief(said)
+    told = f"HTTP {status}" + (f": {said}" if said else "")
+    lower = said.lower()
+    if status in (401, 403):
+        return _key_refused(where, told)
+    if any(code in lower for code in _MODEL_CODES) or ("model" in lower and status in (400, 404)):
+        return _model_refused(where, model, told)
+    if status == 429 or status >= 500 or status == 408:
+        return ServerUnreachable(f"{where} is not available ({told})")
+    return UrlInvalid(f"{where} is no Realtime server ({told}); check realtime.url")
+
+
+def from_code(where: str, model: str, code: str, said: str) -> VoicedError | None:
+    """The error behind an `error` event's code or a close reason, where it is one that trying again can't mend."""
+    said = _brief(said) or code
+    names = {code, *code.split(".")}
+    if names & _KEY_CODES:
+        return _key_refused(where, said)
+    if names & _MODEL_CODES:
+        return _model_refused(where, model, said)
+    if names & _SHAPE_CODES:
+        return SessionRefused(f"{where} speaks another version of the Realtime protocol ({said}); update voiced")
+    return None
+
+
+def from_close(where: str, model: str, code: int, reason: str) -> VoicedError | None:
+    """The error behind a close frame, where it is one that trying again can't mend (realtime-protocol 1.6)."""
+    if code == 3000 and not reason:
+        return _key_refused(where, "close code 3000")
+    return from_code(where, model, reason.strip(), f"close code {code}: {reason}" if reason else f"close code {code}")
+
+
+def broken(code: int, reason: str) -> VoicedError:
+    """The error behind a connection that ended, where another may work."""
+    return ProtocolViolated(reason) if code in _PROTOCOL_CLOSES else ServerUnreachable(reason)
+
+
+def _brief(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -1,0 +1,105 @@
+"""The queue of responses that we ask for. Pure.
+
+Only one response at a time may write the conversation, and two at once would speak over each other; so a
+`response.create` of ours waits until no response is being generated and no interruption is unsettled (a create sent
+before the `response.done` of a cancelled response is refused: realtime-protocol 4.2).
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from voiced.network.events import ClientEvent, Content, Item, ItemCreate, ResponseCreate, ResponseParams
+
+#: A create that has brought neither response.created nor an error by then was lost by the server.
+CREATED_WITHIN_NS = 10_000_000_000
+#: Where the server's own response won the race, and its response.created is already behind us.
+RETRY_AFTER_NS = 1_000_000_000
+#: Metadata by which our responses out of the conversation are known again.
+PURPOSE = "voiced"
+SAY = "say"
+
+
+class Wanted(NamedTuple):
+    """What is sent, in one go, when the floor is free; the last event is the response.create."""
+
+    events: tuple[ClientEvent, ...]
+
+    @property
+    def event_id(self) -> str | None:
+        return self.events[-1].event_id
+
+
+def ask(text: str, item_id: str, event_id: str) -> Wanted:
+    """A turn of the user's in writing, answered aloud."""
+    item = Item(type="message", role="user", id=item_id, content=[Content(type="input_text", text=text)])
+    return Wanted((ItemCreate(item=item), ResponseCreate(event_id=event_id)))
+
+
+def say(text: str, event_id: str) -> Wanted:
+    """The assistant says just this: a response out of the conversation (realtime-protocol 4.6), with nothing to answer."""
+    instructions = f"Say exactly the following text aloud, word for word, in its own language, and nothing else:\n\n{text}"
+    params = ResponseParams(conversation="none", instructions=instructions, input=[], output_modalities=["audio"], metadata={PURPOSE: SAY})
+    return Wanted((ResponseCreate(event_id=event_id, response=params),))
+
+
+class ResponseQueue:
+    """What waits to be sent, and the create that is under way."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Wanted] = deque()
+        self._sent: Wanted | None = None
+        self._sent_ns = 0
+        self._not_before_ns = 0
+
+    def add(self, wanted: Wanted) -> None:
+        self._waiting.append(wanted)
+
+    def next(self, now_ns: int, *, free: bool) -> Wanted | None:
+        """What is to be sent now, if anything is."""
+        if self._sent is not None and now_ns - self._sent_ns >= CREATED_WITHIN_NS:
+            self._sent = None
+        if not free or self._sent is not None or not self._waiting or now_ns < self._not_before_ns:
+            return None
+        self._sent = self._waiting.popleft()
+        self._sent_ns = now_ns
+        return self._sent
+
+    def created(self) -> None:
+        """A response.created arrived. With one create under way it is taken for ours; a server's own that slipped in
+        between makes ours fail with an error, upon which it is sent again."""
+        self._sent = None
+
+    def refused(self, event_id: str | None, now_ns: int, *, again: bool) -> bool:
+        """An error names our create (or no event at all). Returns whether it was the one under way; with `again` it
+        goes back to the head of the queue."""
+        sent = self._sent
+        if sent is None or (event_id is not None and event_id != sent.event_id):
+            return False
+        self._sent = None
+        if again:
+            # The items are in the conversation already; only the create is repeated.
+            self._waiting.appendleft(Wanted(sent.events[-1:]))
+            self._not_before_ns = now_ns + RETRY_AFTER_NS
+        return True
+
+    @property
+    def under_way(self) -> bool:
+        return self._sent is not None
+
+    def drop_waiting(self) -> None:
+        self._waiting.clear()
+
+    def clear(self) -> int:
+        """Forgets all; says how many were waiting or under way."""
+        count = len(self._waiting) + (self._sent is not None)
+        self._waiting.clear()
+        self._sent = None
+        return count
+
+    @property
+    def wake_ns(self) -> int | None:
+        if not self._waiting:
+            return None
+        if self._sent is not None:
+            return self._sent_ns + CREATED_WITHIN_NS
+        return self._not_before_ns

@@ -1,0 +1,298 @@
+"""The WebSocket: the only importer of websocket-client, whose handshake and frames are used over a socket that never blocks.
+
+What matters here is to empty the socket fast: the library's own `recv` makes a chain of calls and several system calls a
+frame. So the socket is read in pieces of up to 256 KiB, and the library's frame parser is fed from memory (8 us a small
+frame, 12 us one of 16 KB, measured). UTF-8 is left to the JSON decoder, which refuses what is none.
+"""
+
+import json
+import logging
+import os
+import socket
+import ssl
+import struct
+import threading
+from typing import Any
+
+import websocket
+
+from voiced.errors import ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network import reconnect
+
+_READ_BYTES = 256 << 10
+#: Most that is read before the caller gets a chance to look at its other sockets.
+_SLICE_BYTES = 4 << 20
+#: One message of the server; the longest that makes sense is far below (realtime-protocol 5.3).
+LONGEST_MESSAGE_BYTES = 32 << 20
+#: Unsent output: 16 s of microphone. A server that takes nothing for so long is gone.
+_MOST_UNSENT_BYTES = 1 << 20
+CONNECT_TIMEOUT_S = 10.0
+#: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
+QUIET_NS = 20_000_000_000
+_NORMAL, _TOO_BIG, _PROTOCOL = websocket.STATUS_NORMAL, websocket.STATUS_MESSAGE_TOO_BIG, websocket.STATUS_PROTOCOL_ERROR
+
+
+class ConnectionEnded(Exception):
+    """The connection is over; `code` is the close code, 1006 where there was no close frame."""
+
+    def __init__(self, code: int, reason: str, said: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.said = said  # the reason in the server's own words
+
+
+class _NothingMore(Exception):
+    """All bytes that were read are parsed."""
+
+
+class _TooLong(Exception):
+    """A message is longer than we take."""
+
+
+class _Frames(websocket.frame_buffer):
+    """websocket-client's frame parser, fed from memory; it keeps a half frame until `feed` brings the rest."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._at = 0
+        super().__init__(self._more, skip_utf8_validation=True)
+
+    def feed(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def _more(self, count: int) -> bytes:
+        piece = self._data[self._at : self._at + count]
+        if not piece:
+            raise _NothingMore
+        self._at += len(piece)
+        return piece
+
+    def recv_length(self) -> None:
+        super().recv_length()
+        if (self.length or 0) > LONGEST_MESSAGE_BYTES:
+            raise _TooLong
+
+
+class Wire:
+    """One open WebSocket."""
+
+    def __init__(self, connection: Any, now_ns: int) -> None:
+        self._connection = connection
+        self._socket: socket.socket = connection.sock
+        self._socket.setblocking(False)
+        self._tls = isinstance(self._socket, ssl.SSLSocket)
+        self._frames = _Frames()
+        self._fragments: bytearray | None = None
+        self._space = bytearray(_READ_BYTES)
+        self._view = memoryview(self._space)
+        self._unsent = bytearray()
+        self._received_ns = now_ns
+        self._pinged = False
+        self.fd = self._socket.fileno()
+        #: There may be more to read although the descriptor does not say so.
+        self.more = False
+        self.ended: ConnectionEnded | None = None
+
+    # in ----------------------------------------------------------------------------------------------------------------
+
+    def receive(self, now_ns: int) -> list[bytes]:
+        """The messages that are there, at most a slice of 4 MiB of them (`more` says whether that left some). When the
+        connection ends, `ended` is set, and what came before is still returned."""
+        texts: list[bytes] = []
+        self.more = False
+        taken = 0
+        try:
+            while taken < _SLICE_BYTES:
+                count = self._read()
+                if not count:
+                    return texts
+                taken += count
+                self._received_ns = now_ns
+                self._pinged = False
+                self._frames.feed(bytes(self._view[:count]))
+                self._parse(texts)
+                if count < _READ_BYTES and not self._tls:
+                    return texts
+            self.more = True
+        except ConnectionEnded as ended:
+            self.ended = ended
+        return texts
+
+    def _read(self) -> int:
+        try:
+            count = self._socket.recv_into(self._space)
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise ConnectionEnded(1006, f"the connection broke: {error.strerror or error}") from error
+        if not count:
+            raise ConnectionEnded(1006, "the server closed the connection without a word")
+        return count
+
+    def _parse(self, texts: list[bytes]) -> None:
+        try:
+            while True:
+                frame: Any = self._frames.recv_frame()
+                if frame.opcode == websocket.ABNF.OPCODE_TEXT and frame.fin and self._fragments is None:
+                    texts.append(frame.data)
+                else:
+                    self._other(frame, texts)
+        except _NothingMore:
+            return
+        except _TooLong:
+            self._say_goodbye(_TOO_BIG)
+            raise ConnectionEnded(_TOO_BIG, f"the server sent a message of more than {LONGEST_MESSAGE_BYTES >> 20} MiB") from None
+        except websocket.WebSocketException as error:
+            self._say_goodbye(_PROTOCOL)
+            raise ConnectionEnded(_PROTOCOL, f"the server breaks the WebSocket protocol: {error}") from error
+
+    def _other(self, frame: Any, texts: list[bytes]) -> None:
+        """Every frame that is no whole text message."""
+        kinds = websocket.ABNF
+        if frame.opcode == kinds.OPCODE_PING:
+            self._queue(frame.data, kinds.OPCODE_PONG)
+        elif frame.opcode == kinds.OPCODE_CLOSE:
+            code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
+            said = frame.data[2:].decode("utf-8", "replace")
+            self._say_goodbye(_NORMAL)
+            raise ConnectionEnded(code, f"the server closed the connection (code {code}{': ' + said if said else ''})", said)
+        elif frame.opcode in (kinds.OPCODE_TEXT, kinds.OPCODE_BINARY, kinds.OPCODE_CONT):
+            self._fragment(frame, texts)
+
+    def _fragment(self, frame: Any, texts: list[bytes]) -> None:
+        if (frame.opcode == websocket.ABNF.OPCODE_CONT) != (self._fragments is not None):
+            raise websocket.WebSocketProtocolException("fragments out of order")
+        if self._fragments is None:
+            self._fragments = bytearray()
+        self._fragments += frame.data
+        if len(self._fragments) > LONGEST_MESSAGE_BYTES:
+            raise _TooLong
+        if frame.fin:
+            texts.append(bytes(self._fragments))
+            self._fragments = None
+
+    # out ---------------------------------------------------------------------------------------------------------------
+
+    def send(self, text: bytes) -> None:
+        """Sends a message, or keeps what the socket won't take until `send_rest`. Raises ConnectionEnded."""
+        self._queue(text, websocket.ABNF.OPCODE_TEXT)
+
+    def send_rest(self) -> None:
+        """Sends what was left, as far as the socket takes it."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            raise ConnectionEnded(1006, f"the connection broke: {error.strerror or error}") from error
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self._unsent)
+
+    def _queue(self, data: bytes, opcode: int) -> None:
+        self._unsent += websocket.ABNF.create_frame(data, opcode).format()
+        self.send_rest()
+        if len(self._unsent) > _MOST_UNSENT_BYTES:
+            raise ConnectionEnded(1006, "the server takes nothing any more")
+
+    # life and end --------------------------------------------------------------------------------------------------------
+
+    @property
+    def wake_ns(self) -> int:
+        """When `check` wants to be called."""
+        return self._received_ns + QUIET_NS * (2 if self._pinged else 1)
+
+    def check(self, now_ns: int) -> None:
+        """Asks a silent server whether it is there; raises ConnectionEnded where it does not answer."""
+        if now_ns < self.wake_ns:
+            return
+        if self._pinged:
+            raise ConnectionEnded(1006, f"the server has been silent for {2 * QUIET_NS // 1_000_000_000} s")
+        self._pinged = True
+        self._queue(b"", websocket.ABNF.OPCODE_PING)
+
+    def close(self) -> None:
+        """Leaves without waiting for the other side."""
+        self._say_goodbye(_NORMAL)
+        self._connection.shutdown()
+
+    def _say_goodbye(self, code: int) -> None:
+        try:
+            self._queue(struct.pack("!H", code), websocket.ABNF.OPCODE_CLOSE)
+        except (ConnectionEnded, OSError, ValueError) as error:
+            logging.debug("no farewell to the server: %s", error)
+
+
+# the handshake -----------------------------------------------------------------------------------------------------------
+
+
+class Connecting:
+    """A handshake in a thread of its own: names, TCP, TLS and the upgrade take seconds where the network is bad, and the
+    loop must go on meanwhile. `fd` becomes readable when `result` has something."""
+
+    def __init__(self, url: str, headers: list[str], where: str, model: str) -> None:
+        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._outcome: Any = None
+        self._thread = threading.Thread(target=self._run, args=(url, headers, where, model), name="connect", daemon=True)
+        self._thread.start()
+
+    def result(self, now_ns: int) -> Wire:
+        """The open connection. Raises the VoicedError that says why there is none. Only when `fd` is readable, once."""
+        self._thread.join()
+        os.close(self.fd)
+        if isinstance(self._outcome, VoicedError):
+            raise self._outcome
+        return Wire(self._outcome, now_ns)
+
+    def _run(self, url: str, headers: list[str], where: str, model: str) -> None:
+        try:
+            self._outcome = websocket.create_connection(
+                url,
+                timeout=CONNECT_TIMEOUT_S,
+                header=headers,
+                suppress_origin=True,
+                redirect_limit=0,  # or our key would follow to wherever the server points
+                skip_utf8_validation=True,
+                enable_multithread=False,
+            )
+        except Exception as error:  # whatever it is, the loop has to hear of it
+            self._outcome = refusal(error, where, model)
+        os.eventfd_write(self.fd, 1)
+
+
+def refusal(error: Exception, where: str, model: str) -> VoicedError:
+    """The error of ours behind a failed handshake. Never quotes the request: it holds the key."""
+    if isinstance(error, websocket.WebSocketBadStatusException):
+        return reconnect.from_status(where, model, error.status_code, _told(error.resp_body))
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return ServerUnreachable(f"the certificate of {where} can't be verified ({why}); check the URL, the clock and ca-certificates")
+    if isinstance(error, ssl.SSLError):
+        return UrlInvalid(f"{where} does not speak TLS ({error.reason}); a server without TLS has a ws:// URL")
+    if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
+        return ServerUnreachable(f"the host of {where} is not known; check realtime.url and the network")
+    if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
+        return ServerUnreachable(f"{where} does not answer")
+    if isinstance(error, websocket.WebSocketProxyException):
+        return ServerUnreachable(f"the proxy refuses the way to {where}: {error}")
+    if isinstance(error, websocket.WebSocketConnectionClosedException):
+        return ServerUnreachable(f"{where} closed the connection at once")
+    if isinstance(error, websocket.WebSocketException):
+        return UrlInvalid(f"{where} is no WebSocket server ({error}); check realtime.url")
+    if isinstance(error, ValueError):
+        return UrlInvalid(f"realtime.url {where!r} can't be used ({error}); it looks like wss://host/v1/realtime")
+    if isinstance(error, OSError):
+        return ServerUnreachable(f"can't reach {where}: {error.strerror or error}")
+    return ServerUnreachable(f"can't connect to {where}: {type(error).__name__}")
+
+
+def _told(body: bytes | None) -> str:
+    """What an HTTP error's body says: code and message of the API's error object, or nothing."""
+    try:
+        error = json.loads(body or b"{}")["error"]
+        return f"{error.get('code') or ''} {error.get('message') or ''}".strip()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
