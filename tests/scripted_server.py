@@ -1,0 +1,330 @@
+"""A scripted Realtime server: a real WebSocket on loopback that does just what a test tells it.
+
+    with ScriptedServer() as server:
+        ...                                              # a client connects to server.url
+        server.wait_for_client()
+        reply = server.begin_reply()
+        server.send_audio(reply, pcm)                    # in one burst
+        sent_ns = server.send(events.SpeechStarted(item_id="user"))
+        truncate = server.until(lambda event: isinstance(event, events.ItemTruncate))
+
+It greets with session.created and answers session.update; everything else is the test's. Every client event is kept
+with its time of arrival, every `send` says when. Times are monotonic_ns, taken just before the bytes are handed to the
+kernel and just after they came out of it.
+"""
+
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from tests import loopback_websocket as wire
+from voiced.network import events
+from voiced.network.events import ClientEvent, Item, Part, Response, ServerEvent, Unknown, WireMalformed
+
+BYTES_PER_MS = 48
+_FLOOD_EVERY_S = 0.005
+_Found = TypeVar("_Found")
+
+
+class Manner(NamedTuple):
+    """How the server behaves from the first byte on; the default is a good server."""
+
+    refuse: int | None = None  # the HTTP status that answers the upgrade
+    refusal_body: bytes = b""
+    accepts: bool = True  # False: takes the connection and never says a word
+    greets: bool = True  # session.created
+    answers_update: bool = True  # session.updated
+    pongs: bool = True
+
+
+class Received(NamedTuple):
+    """A client event and when it came."""
+
+    mono_ns: int
+    event: ClientEvent | Unknown
+    connection: int  # 1 for the first client, 2 for the second ...
+
+
+class Reply(NamedTuple):
+    """The names of a reply that is being streamed."""
+
+    response_id: str
+    item_id: str
+
+
+class ScriptedServer:
+    """A context manager; talks to the newest client. `manner` may be changed at any time."""
+
+    def __init__(self, manner: Manner | None = None) -> None:
+        self.manner = manner or Manner()
+        self.received: list[Received] = []
+        #: The upgrade requests, refused ones too.
+        self.requests: list[wire.Request] = []
+        #: (code, reason) of every close that a client sent; None where it just hung up.
+        self.closes: list[tuple[int, str] | None] = []
+        self._pongs: list[tuple[int, bytes]] = []
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._clients: list[socket.socket] = []
+        self._serving: list[threading.Thread] = []
+        self._ids = itertools.count(1)
+        self._mute: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._accepting = threading.Thread(target=self._accept, name="scripted server", daemon=True)
+        self._accepting.start()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/realtime"
+
+    @property
+    def connections(self) -> int:
+        """How many clients were accepted so far."""
+        return len(self._clients)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+        for client in (*self._clients, *self._mute):
+            _hang_up(client)
+        for thread in self._serving:
+            thread.join()
+        for client in (*self._clients, *self._mute):
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # what the client did ---------------------------------------------------------------------------------------------
+
+    def wait_for_client(self, timeout_s: float = 10.0, connection: int = 1) -> None:
+        """Returns when that many clients have come so far."""
+        self._wait(lambda: self.connections >= connection, timeout_s, "no client came")
+
+    def until(self, wanted: Callable[[ClientEvent | Unknown], bool], timeout_s: float = 5.0, since: int = 0) -> Received:
+        """The first event from index `since` of `received` that is wanted, waited for. Raises TimeoutError."""
+        scanned = since
+
+        def find() -> Received | None:
+            nonlocal scanned
+            fresh = self.received[scanned:]
+            scanned += len(fresh)
+            return next((received for received in fresh if wanted(received.event)), None)
+
+        return self._wait(find, timeout_s, "the client did not send what was waited for")
+
+    def roundtrip(self, timeout_s: float = 10.0) -> None:
+        """Returns when the client has read all that was sent so far: pings, and waits for the answer."""
+        name = str(next(self._ids)).encode()
+        self.send_bytes(wire.frame(name, wire.PING))
+        self._wait(lambda: any(payload == name for _, payload in self._pongs), timeout_s, "the client answered no ping")
+
+    def wait_for_close(self, timeout_s: float = 5.0) -> tuple[int, str] | None:
+        """What the client closed with, the last time it did."""
+        self._wait(lambda: self.closes, timeout_s, "the client did not close")
+        return self.closes[-1]
+
+    # what the server says --------------------------------------------------------------------------------------------
+
+    def send(self, *said: ServerEvent) -> int:
+        """Sends events in one write; returns when."""
+        return self.send_bytes(b"".join(wire.frame(self.encode(event)) for event in said))
+
+    def encode(self, event: ServerEvent) -> bytes:
+        event.event_id = event.event_id or self.new_id("event")
+        return events.encode(event)
+
+    def send_text(self, text: bytes) -> int:
+        """Sends one message that may be no event at all."""
+        return self.send_bytes(wire.frame(text))
+
+    def send_bytes(self, data: bytes) -> int:
+        """Sends what may be no frame at all. Raises OSError where the client is gone."""
+        with self._sending:
+            now_ns = time.monotonic_ns()
+            self._clients[-1].sendall(data)
+        return now_ns
+
+    def hang_up(self, code: int | None = None, reason: str = "") -> None:
+        """Closes with this code; without one, just drops the connection (TCP reset)."""
+        if code is None:
+            self._clients[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            _hang_up(self._clients[-1])
+        else:
+            self.send_bytes(wire.frame(code.to_bytes(2, "big") + reason.encode(), wire.CLOSE))
+
+    def new_id(self, kind: str) -> str:
+        return f"{kind}_{next(self._ids):06}"
+
+    def begin_reply(self, response_id: str | None = None) -> Reply:
+        """Sends all that comes before the first delta (realtime-protocol 4.1)."""
+        reply = Reply(response_id or self.new_id("resp"), self.new_id("item"))
+        opening = [] if response_id else [events.ResponseCreated(response=Response(id=reply.response_id, status="in_progress"))]
+        self.send(*opening, *self._open_item(reply))
+        return reply
+
+    def send_audio(self, reply: Reply, pcm: bytes, delta_ms: int = 250) -> int:
+        """Sends sound, all its deltas in one burst; returns when."""
+        step = delta_ms * BYTES_PER_MS
+        deltas = (pcm[at : at + step] for at in range(0, len(pcm), step))
+        return self.send(*(events.OutputAudioDelta(response_id=reply.response_id, item_id=reply.item_id, delta=delta) for delta in deltas))
+
+    def pace_audio(self, reply: Reply, pcm: bytes, delta_ms: int = 250, lead_ms: int = 1000) -> None:
+        """Sends sound as fast as it is played, `lead_ms` ahead; returns when the last delta is sent."""
+        step = delta_ms * BYTES_PER_MS
+        start = time.monotonic() - lead_ms / 1000
+        for at in range(0, len(pcm), step):
+            time.sleep(max(0.0, start + at / BYTES_PER_MS / 1000 - time.monotonic()))
+            self.send_audio(reply, pcm[at : at + step], delta_ms)
+
+    def end_reply(self, reply: Reply, status: str = "completed", reason: str | None = None) -> int:
+        """Sends the dones of a reply."""
+        item = Item(type="message", id=reply.item_id, role="assistant", status="completed" if status == "completed" else "incomplete")
+        response_id, item_id = reply
+        details = events.StatusDetails(type=status, reason=reason) if reason else None
+        return self.send(
+            events.OutputAudioDone(response_id=response_id, item_id=item_id),
+            events.OutputTranscriptDone(response_id=response_id, item_id=item_id, transcript=""),
+            events.ContentPartDone(response_id=response_id, item_id=item_id, part=Part(type="audio")),
+            events.ItemDone(item=item),
+            events.OutputItemDone(response_id=reply.response_id, item=item),
+            events.ResponseDone(response=Response(id=reply.response_id, status=status, status_details=details, output=[item])),
+        )
+
+    @contextlib.contextmanager
+    def flood(self, per_second: int) -> Iterator[None]:
+        """Sends transcript events at this rate, encoded beforehand so that it costs this process next to nothing."""
+        said = events.TranscriptionDelta(item_id="item_flood", delta="so many words and more ")
+        lot = wire.frame(self.encode(said)) * max(1, round(per_second * _FLOOD_EVERY_S))
+        over = threading.Event()
+
+        def pour() -> None:
+            due = time.monotonic()
+            while not over.wait(max(0.0, due - time.monotonic())):
+                self.send_bytes(lot)
+                due += _FLOOD_EVERY_S
+
+        thread = threading.Thread(target=pour, name="flood", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _open_item(self, reply: Reply) -> Iterable[ServerEvent]:
+        item = Item(type="message", id=reply.item_id, role="assistant", status="in_progress", content=[])
+        yield events.OutputItemAdded(response_id=reply.response_id, item=item)
+        yield events.ItemAdded(item=item)
+        yield events.ContentPartAdded(response_id=reply.response_id, item_id=reply.item_id, part=Part(type="audio", transcript=""))
+
+    # the connection --------------------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # the listener was closed: that is how this ends
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread = threading.Thread(target=self._serve, args=(client,), name="scripted connection", daemon=True)
+            self._serving.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        stream = client.makefile("rb")
+        try:
+            if self._welcome(client, stream):
+                self._listen(client, stream)
+        except OSError:  # the client went away in the middle of something
+            self._note(self.closes.append, None)
+
+    def _welcome(self, client: socket.socket, stream: Any) -> bool:
+        request = wire.read_request(stream)
+        if request is None:
+            client.close()
+            return False
+        self._note(self.requests.append, request)
+        manner = self.manner
+        if not manner.accepts:
+            self._mute.append(client)
+            return False
+        if manner.refuse is not None:
+            client.sendall(wire.refusal(manner.refuse, manner.refusal_body))
+            _hang_up(client)
+            client.close()
+            return False
+        greeting = wire.frame(self.encode(events.SessionCreated(session=_session({})))) if manner.greets else b""
+        client.sendall(wire.upgrade(request) + greeting)
+        self._note(self._clients.append, client)
+        return True
+
+    def _listen(self, client: socket.socket, stream: Any) -> None:
+        number = self.connections
+        while (message := wire.read_frame(stream)) is not None:
+            now_ns = time.monotonic_ns()
+            if message.opcode == wire.CLOSE:
+                code, reason = int.from_bytes(message.payload[:2], "big"), message.payload[2:].decode()
+                self._note(self.closes.append, (code, reason))
+                with self._sending:
+                    client.sendall(wire.frame(message.payload[:2], wire.CLOSE))
+                _hang_up(client)
+                return
+            if message.opcode == wire.PING and self.manner.pongs:
+                with self._sending:
+                    client.sendall(wire.frame(message.payload, wire.PONG))
+            elif message.opcode == wire.PONG:
+                self._note(self._pongs.append, (now_ns, message.payload))
+            elif message.opcode in (wire.TEXT, wire.BINARY):
+                self._take(Received(now_ns, _decode(message.payload), number))
+        self._note(self.closes.append, None)
+
+    def _take(self, received: Received) -> None:
+        self._note(self.received.append, received)
+        if isinstance(received.event, events.SessionUpdate) and self.manner.answers_update:
+            self.send(events.SessionUpdated(session=_session(received.event.session)))
+
+    def _note(self, keep: Callable[[_Found], None], what: _Found) -> None:
+        with self._changed:
+            keep(what)
+            self._changed.notify_all()
+
+    def _wait(self, found: Callable[[], _Found | None], timeout_s: float, complaint: str) -> _Found:
+        with self._changed:
+            result = self._changed.wait_for(found, timeout_s)
+        if result is None or result is False or result == []:
+            raise TimeoutError(f"{complaint} (waited {timeout_s:g} s)")
+        return result
+
+
+def _decode(text: bytes) -> ClientEvent | Unknown:
+    """What is no event is kept as one that nobody asked for, so that the test that waits says so."""
+    try:
+        return events.decode_client(text)
+    except WireMalformed as error:
+        return Unknown(type=f"malformed: {error}")
+
+
+def _session(wanted: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"type": "realtime", "object": "realtime.session", "id": "sess_scripted", "model": "scripted"}
+    return defaults | {"expires_at": int(time.time()) + 3600} | wanted
+
+
+def _hang_up(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it hung up first
+        client.shutdown(socket.SHUT_RDWR)
