@@ -1,0 +1,108 @@
+"""What hears, thinks and speaks: the interfaces, and the table of who can do it on a machine, best first.
+
+The packages behind it are extras and slow to import, so nothing here imports them before a candidate is tried.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from voiced.embedded.work import Think
+
+#: Tells, while an answer is being made, whether anybody still wants it.
+Wanted = Callable[[], bool]
+#: Takes the answer piece by piece.
+Say = Callable[[str], None]
+
+
+class NotHere(Exception):
+    """This machine lacks what a candidate needs; the message says what."""
+
+
+class RecognitionFailed(Exception):
+    """This sound could not be recognised; the message says why."""
+
+
+class SpeechFailed(Exception):
+    """One sentence could not be said; the message says why."""
+
+
+class ModelFailed(Exception):
+    """The language model gave no answer. The message is for the log, `spoken` for the user's ears."""
+
+    def __init__(self, message: str, spoken: str) -> None:
+        super().__init__(message)
+        self.spoken = spoken
+
+
+class Recogniser(Protocol):
+    name: str
+
+    def recognise(self, pcm: bytes) -> str:
+        """What is said in s16le, mono, 24 kHz; "" where nothing is. Raises RecognitionFailed."""
+
+
+class Voice(Protocol):
+    name: str
+
+    def speak(self, text: str, speed: float) -> bytes:
+        """One sentence as s16le, mono, 24 kHz. Raises SpeechFailed."""
+
+
+class Model(Protocol):
+    """A language model."""
+
+    name: str
+    #: Whether it is asked even what rules could answer.
+    knows_better: bool
+
+    def answer(self, think: Think, now: datetime, wanted: Wanted, say: Say) -> None:
+        """Raises ModelFailed."""
+
+
+class Candidates(NamedTuple):
+    """Who may do what, best first. Each raises NotHere where this machine lacks what it needs."""
+
+    recognisers: list[Callable[[], Recogniser]]
+    voices: list[Callable[[], Voice]]
+    models: list[Callable[[], Model]]
+
+
+def candidates(chat_url: str | None = None, chat_model: str | None = None, voice: str | None = None) -> Candidates:
+    """The table. A chat URL leaves no choice of models; `voice` is a name of hibari-tts."""
+    return Candidates(
+        recognisers=[_moonshine],
+        voices=[partial(_hibari, voice), partial(_program, "flite"), partial(_program, "espeak-ng")],
+        models=[partial(_chat, chat_url, chat_model)] if chat_url else [_smollm],
+    )
+
+
+def _moonshine() -> Recogniser:
+    from voiced.embedded.recognisers import Moonshine
+
+    return Moonshine()
+
+
+def _hibari(voice: str | None) -> Voice:
+    from voiced.embedded.voices import Hibari
+
+    return Hibari(voice)
+
+
+def _program(name: str) -> Voice:
+    from voiced.embedded.voices import Program
+
+    return Program(name)
+
+
+def _chat(url: str, model: str | None) -> Model:
+    from voiced.embedded.chat import Chat
+
+    return Chat(url, model)
+
+
+def _smollm() -> Model:
+    from voiced.embedded.smollm import SmolLM
+
+    return SmolLM()

@@ -1,0 +1,134 @@
+"""The threads that hear, think and speak for all sessions, so that no session's loop ever waits for a model.
+
+Each kind of work has a queue. Models load in the workers' own threads, so the server listens at once and what is asked
+meanwhile waits for its worker.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from voiced.embedded.brain import Brain
+from voiced.embedded.parts import Candidates, NotHere, RecognitionFailed, SpeechFailed, Wanted
+from voiced.embedded.work import Speak, Think
+
+logger = logging.getLogger(__name__)
+
+#: A slow chat server must not keep other sessions waiting.
+_THINKERS = 4
+NO_RECOGNISER = "no speech recognition is installed; install voiced with its speech packages"
+NO_VOICE = "no speech synthesis is installed; install voiced with its speech packages, or the program flite or espeak-ng"
+
+Part = TypeVar("Part")
+
+
+class _Slot(Generic[Part]):
+    """The part of the machine that does one kind of work, once it is loaded; None where there is none."""
+
+    def __init__(self, kind: str, candidates: list[Callable[[], Part]]) -> None:
+        self._kind = kind
+        self._candidates = candidates
+        self._loaded = threading.Event()
+        self._part: Part | None = None
+
+    def load(self) -> None:
+        for candidate in self._candidates:
+            try:
+                self._part = candidate()
+                break
+            except NotHere as missing:
+                logger.info("%s: %s", self._kind, missing)
+            except Exception as error:  # a third party's package that is broken must not take the server down
+                logger.warning("%s: a package failed to load: %s: %s", self._kind, type(error).__name__, error)
+        self._loaded.set()
+
+    def wait(self) -> Part | None:
+        self._loaded.wait()
+        return self._part
+
+    @property
+    def state(self) -> str:
+        if not self._loaded.is_set():
+            return "loading"
+        return str(getattr(self._part, "name", "none"))
+
+
+class Workers:
+    """All of them; one instance a process. Answers are called back from the workers' threads."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._recogniser = _Slot("recognition", candidates.recognisers)
+        self._voice = _Slot("voice", candidates.voices)
+        self._model = _Slot("language model", candidates.models)
+        self._to_recognise: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._to_think: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._to_speak: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Starts the threads; they load their models first. They end with the process: a model's run can't be stopped
+        from outside, and none holds anything that must be put in order."""
+        for slot, work in ((self._voice, self._to_speak), (self._recogniser, self._to_recognise), (self._model, self._to_think)):
+            threading.Thread(target=self._run, args=(slot.load, work), name=slot.state, daemon=True).start()
+        for _ in range(_THINKERS - 1):
+            threading.Thread(target=self._run, args=(self._model.wait, self._to_think), daemon=True).start()
+
+    def loaded(self) -> dict[str, str]:
+        """Who does what, for the status."""
+        model = self._model.state
+        return {"recognition": self._recogniser.state, "voice": self._voice.state, "brain": "rules" if model == "none" else model}
+
+    def wait_until_loaded(self) -> None:
+        for slot in (self._recogniser, self._voice, self._model):
+            slot.wait()
+
+    def recognise(self, pcm: bytes, done: Callable[[str | None, str | None], None]) -> None:
+        """`done` gets the text, or None and why there is none."""
+
+        def job() -> None:
+            recogniser = self._recogniser.wait()
+            if recogniser is None:
+                done(None, NO_RECOGNISER)
+                return
+            try:
+                done(recogniser.recognise(pcm), None)
+            except RecognitionFailed as failure:
+                done(None, str(failure))
+
+        self._to_recognise.put(job)
+
+    def think(self, think: Think, wanted: Wanted, piece: Callable[[str, bool], None]) -> None:
+        """`piece` gets text and whether it is the last."""
+
+        def job() -> None:
+            if wanted():
+                Brain(self._model.wait()).answer(think, wanted, lambda text: piece(text, False))
+                piece("", True)
+
+        self._to_think.put(job)
+
+    def speak(self, speak: Speak, wanted: Wanted, done: Callable[[bytes], None], failed: Callable[[str], None]) -> None:
+        def job() -> None:
+            if not wanted():
+                return
+            voice = self._voice.wait()
+            if voice is None:
+                failed(NO_VOICE)
+                return
+            try:
+                done(voice.speak(speak.text, speak.speed))
+            except SpeechFailed as failure:
+                failed(str(failure))
+
+        self._to_speak.put(job)
+
+    @staticmethod
+    def _run(first: Callable[[], object], work: "queue.SimpleQueue[Callable[[], None]]") -> None:
+        first()
+        while True:
+            job = work.get()
+            try:
+                job()
+            except Exception:  # a bug in one job must not silence all sessions; the response hangs, the log says why
+                logger.exception("a worker failed")
