@@ -48,7 +48,10 @@ def complaints(outcome: Outcome) -> list[str]:
         (understood(INTERRUPTION, outcome.interruption), f'the interruption was understood as "{outcome.interruption}"'),
         (outcome.played_ms is not None, "the flush does not say what was heard"),
         (bool(outcome.dropped_ms), "nothing of the first answer was left to drop"),
-        (outcome.turn_played_ms == outcome.played_ms, f"the transcript is cut at {outcome.turn_played_ms} ms, the flush was at {outcome.played_ms} ms"),
+        (
+            outcome.turn_played_ms == outcome.played_ms,
+            f"the transcript is cut at {outcome.turn_played_ms} ms, the flush was at {outcome.played_ms} ms",
+        ),
         (
             abs(outcome.recorded_ms - (outcome.played_ms or 0)) <= _HEARD_TOLERANCE_MS,
             f"the answer was cut at {outcome.played_ms} ms, but the speaker's recording holds {outcome.recorded_ms:.0f} ms of it",

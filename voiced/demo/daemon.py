@@ -41,7 +41,7 @@ class Daemon:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, self._log.open("wb") as log:
             listener.bind(str(notify))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "voiced", "--config", str(settings)],
+                [sys.executable, "-P", "-m", "voiced", "--config", str(settings)],
                 env=env | self._given | {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(notify)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,67 @@
+"""The unit: what systemd makes of it, and that it says what the daemon does."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from voiced.errors import ConfigInvalid, KeyRefused
+
+ROOT = Path(__file__).parents[2]
+INSTALL = ROOT / "systemd" / "install"
+UNIT = (ROOT / "systemd" / "voiced.service").read_text()
+
+AWKWARD = ["plain", "with space", "100%h", "$HOME", "a&b", "ü"]
+
+
+def printed_unit(program: Path) -> str:
+    return subprocess.run([INSTALL, "--print-unit", program], check=True, capture_output=True, text=True).stdout
+
+
+def exec_start(unit: str) -> str:
+    found = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_systemd_finds_the_program_in_any_directory(name: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    program = tmp_path / name / "voiced"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / "voiced.service"
+    unit.write_text(printed_unit(program))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True,
+        text=True,
+        env={"XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_a_percent_sign_is_no_specifier() -> None:
+    assert exec_start(printed_unit(Path("/srv/100%h/voiced"))) == '"/srv/100%%h/voiced"'
+
+
+@pytest.mark.parametrize("name", ['a "quote"', "back\\slash", "it's"])
+def test_a_path_that_systemd_refuses_is_refused_with_the_reason(name: str) -> None:
+    printed = subprocess.run([INSTALL, "--print-unit", f"/srv/{name}/voiced"], capture_output=True, text=True)
+    assert printed.returncode == 1
+    assert "quote or a backslash" in printed.stderr
+    assert printed.stdout == ""
+
+
+def test_only_the_program_is_put_in() -> None:
+    assert printed_unit(Path("/x/voiced")).replace('ExecStart="/x/voiced"', "ExecStart=@VOICED@") == UNIT
+
+
+def test_what_only_people_can_mend_is_not_tried_again() -> None:
+    found = re.search(r"^RestartPreventExitStatus=(.*)$", UNIT, re.MULTILINE)
+    assert found
+    assert {int(status) for status in found[1].split()} == {KeyRefused.exit_status, ConfigInvalid.exit_status}

@@ -1,0 +1,78 @@
+"""The demonstration, put together: sound server, daemon, conversation, judgement, recordings."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import voicectl
+import voiced
+from voiced.demo.conversation import complaints
+from voiced.demo.daemon import Daemon, DaemonFailed
+from voiced.demo.recorder import RecorderFailed
+from voiced.demo.show import Show
+from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
+from voiced.demo.story import Story, StoryFailed
+from voiced.errors import VoicedError
+
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    show = Show()
+    directory = _directory()
+    show.say(f"voiced {voiced.__version__}: a conversation on null devices. Nothing of it leaves this machine.")
+    try:
+        problems = _converse(show, directory)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except (SoundServerFailed, RecorderFailed, DaemonFailed, StoryFailed, VoicedError) as error:
+        problems = [str(error)]
+    for problem in problems:
+        show.say(f"  FAILED: {problem}")
+    if problems:
+        show.say(f"The daemon's log: {directory / 'voiced.log'}")
+        return 1
+    show.say(_GO_ON.format(directory=directory))
+    return 0
+
+
+_GO_ON = """
+All of it happened. Listen to it:
+  {directory}/microphone.wav   what was said into the microphone
+  {directory}/speaker.wav      what came out of the loudspeaker
+On a machine with a sound card run  voiced  and talk; in another terminal,  voicectl status  and  voicectl --help.
+With OPENAI_API_KEY set, OpenAI's Realtime model answers instead of this machine's own."""
+
+
+def _converse(show: Show, directory: Path) -> list[str]:
+    """The demonstration; returns what did not go as it should."""
+    with _sound_server() as server, server.recorder() as heard, server.listen_to_microphone() as said:
+        show.happened("sound", f"a private {server.name} with null devices")
+        with Daemon(server.env, directory / "voiced.log") as daemon:
+            show.happened("ready", "voiced with its embedded speech server: devices and session are open")
+            with voicectl.Client(daemon.runtime_dir) as client, client.events("flush", "transcript", "error") as events:
+                try:
+                    outcome = Story(client, events, server, heard, said, show, directory).tell()
+                finally:
+                    heard.save(directory / "speaker.wav")
+                    said.save(directory / "microphone.wav")
+                client.shutdown()
+            daemon.wait_until_gone()
+            show.happened("ended", "no process and no socket is left")
+    return complaints(outcome)
+
+
+def _sound_server() -> SoundServer:
+    """PulseAudio where it is installed; desktops have PipeWire instead."""
+    return PulseServer() if shutil.which("pulseaudio") else PipeWireServer()
+
+
+def _directory() -> Path:
+    """Where the recordings go: the user's state, or a directory of its own where that can't be written."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voiced" / "demo"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="voiced-demo-"))
+    return state
