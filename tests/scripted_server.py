@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 
 from tests import loopback_websocket as wire
 from voiced.network import events
@@ -247,14 +247,14 @@ class ScriptedServer:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        stream = client.makefile("rb")
         try:
-            if self._welcome(client, stream):
-                self._listen(client, stream)
+            with client.makefile("rb") as stream:
+                if self._welcome(client, stream):
+                    self._listen(client, stream)
         except OSError:  # the client went away in the middle of something
             self._note(self.closes.append, None)
 
-    def _welcome(self, client: socket.socket, stream: Any) -> bool:
+    def _welcome(self, client: socket.socket, stream: BinaryIO) -> bool:
         request = wire.read_request(stream)
         if request is None:
             client.close()
@@ -274,7 +274,7 @@ class ScriptedServer:
         self._note(self._clients.append, client)
         return True
 
-    def _listen(self, client: socket.socket, stream: Any) -> None:
+    def _listen(self, client: socket.socket, stream: BinaryIO) -> None:
         number = self.connections
         while (message := wire.read_frame(stream)) is not None:
             now_ns = time.monotonic_ns()
