@@ -6,7 +6,6 @@ one (architecture, Traps). One thread owns a stream: the poll loop that writes o
 
 import contextlib
 import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pyaudio
@@ -34,26 +33,20 @@ INPUT = Direction("input", "audio.capture.device", "maxInputChannels", "get_defa
 OUTPUT = Direction("output", "audio.playback.device", "maxOutputChannels", "get_default_output_device_info")
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """PortAudio's search prints dozens of ALSA and JACK lines to file descriptor 2; a user must not see them."""
-    kept = os.dup(2)
+def _silence_native_libraries() -> None:
+    """From here on nothing reaches standard error: PortAudio's search prints dozens of ALSA and JACK lines, and ALSA's
+    pulse plugin one for each underrun. A process of ours says what it has to say through its supervisor."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 class PortAudio:
     """The library, initialised: its device list is frozen from here on (Traps)."""
 
     def __init__(self) -> None:
-        with _quiet():
-            self._pa = pyaudio.PyAudio()
+        _silence_native_libraries()
+        self._pa = pyaudio.PyAudio()
 
     def devices(self, direction: Direction) -> list[DeviceInfo]:
         try:
@@ -87,8 +80,7 @@ class PortAudio:
         return _Input(info.name, stream, format)
 
     def close(self) -> None:
-        with _quiet():
-            self._pa.terminate()
+        self._pa.terminate()
 
     def _find(self, wanted: Wanted, direction: Direction) -> DeviceInfo:
         devices = self.devices(direction)
@@ -118,19 +110,17 @@ class PortAudio:
 
     def _stream(self, info: DeviceInfo, direction: Direction, rate: int, channels: int, period: int) -> Any:
         is_input = direction is INPUT
-        with _quiet():
-            wrapper = self._pa.open(
-                rate=rate,
-                channels=channels,
-                format=pyaudio.paInt16,
-                input=is_input,
-                output=not is_input,
-                input_device_index=info.number if is_input else None,
-                output_device_index=None if is_input else info.number,
-                frames_per_buffer=period,
-                start=False,
-            )
-        return wrapper
+        return self._pa.open(
+            rate=rate,
+            channels=channels,
+            format=pyaudio.paInt16,
+            input=is_input,
+            output=not is_input,
+            input_device_index=info.number if is_input else None,
+            output_device_index=None if is_input else info.number,
+            frames_per_buffer=period,
+            start=False,
+        )
 
 
 def _unavailable(info: DeviceInfo, direction: Direction, error: OSError) -> VoicedError:

@@ -35,6 +35,8 @@ class Player:
         self._waiting_since: MonoNs | None = None
         self._idle_since: MonoNs | None = None
         self._last_piece = b""
+        #: The silence behind this run is written.
+        self._closed = False
 
     def prime(self) -> None:
         """Starts and stops the device once, unheard: the first start of a stream costs 180-700 ms, later ones under
@@ -75,27 +77,21 @@ class Player:
         """Settles what was heard and writes what the device has room for."""
         now = self._clock()
         self._settle(now)
-        queued = self.playout.queued_frames
-        if not queued:
-            self._rest(now)
-            return
-        self._idle_since = None
         if self.playout.running:
             self._write(int(self._device.writable() * self._to_bus))
-        elif self._may_start(queued, now):
-            self._waiting_since = None
-            self._device.start()
-            room = int(self._device.writable() * self._to_bus)
-            self.playout.begin(self._clock())
-            self._write(room)
-            if queued < self._start_frames:
-                self._device.write(self._convert.convert(self.playout.pad(self._start_frames - queued)))
+        elif self.playout.queued_frames:
+            self._start(now)
+        else:
+            self._rest(now)
+        self._close_run()
 
     def wake_in_ms(self) -> float:
         """When `pump` is to be called again, unless something arrives before."""
         if self.playout.queued_frames:
             return _TOP_UP_MS if self.playout.running else _START_GRACE_NS / 1e6
         if self.playout.running:
+            if not self._closed:
+                return _TOP_UP_MS
             return min(_IDLE_MS, self.playout.remaining_ns(self._clock()) / 1e6 + 1)
         return _LINGER_NS / 1e6 if self._idle_since is not None else _IDLE_MS
 
@@ -104,6 +100,19 @@ class Player:
 
     def close(self) -> None:
         self._device.close()
+
+    def _start(self, now: MonoNs) -> None:
+        queued = self.playout.queued_frames
+        if not self._may_start(queued, now):
+            return
+        self._waiting_since = self._idle_since = None
+        self._device.start()
+        room = int(self._device.writable() * self._to_bus)
+        self.playout.begin(self._clock())
+        self._closed = False
+        self._write(room)
+        if queued < self._start_frames:
+            self._pad(self._start_frames - queued)
 
     def _may_start(self, queued: int, now: MonoNs) -> bool:
         """A device stays silent until it holds `start_frames`: wait a moment for more, unless none is coming."""
@@ -124,9 +133,19 @@ class Player:
             for part in started:
                 self._tell(part)
 
+    def _close_run(self) -> None:
+        """Writes silence behind the last sample, once there is room for it: PipeWire plays whole quanta, and kept the
+        last 13 ms of a reply to itself until the next one."""
+        out = self.playout
+        over = out.running and not self._closed and not out.queued_frames and out.all_ended()
+        if over and self._device.writable() >= self._device.start_frames:
+            self._closed = True
+            self._pad(self._start_frames)
+
+    def _pad(self, frames: int) -> None:
+        self._device.write(self._convert.convert(self.playout.pad(frames)))
+
     def _rest(self, now: MonoNs) -> None:
-        if self.playout.running:
-            return
         if self._idle_since is None:
             self._idle_since = now
         elif now - self._idle_since >= _LINGER_NS:

@@ -108,22 +108,26 @@ class Playout:
         """Queues sound. An older epoch is void; a newer one means that a flush was missed: it is made up for by
         the caller, who asks `outdated_by` first."""
         if frame.epoch >= self.epoch:
-            self._part(frame).add(pcm)
+            part = self._find(frame)
+            if part is None:
+                part = _Part(frame.item_id, frame.content_index)
+                self._parts.append(part)
+            part.add(pcm)
 
     def end(self, frame: ReplyEnd) -> None:
-        if frame.epoch >= self.epoch:
-            self._part(frame).ended = True
+        """A part that brought no sound, or is over, has nothing to end."""
+        part = self._find(frame)
+        if part is not None and frame.epoch >= self.epoch:
+            part.ended = True
 
     def outdated_by(self, epoch: Epoch) -> bool:
         return epoch > self.epoch
 
-    def _part(self, frame: ReplyAudio | ReplyEnd) -> _Part:
+    def _find(self, frame: ReplyAudio | ReplyEnd) -> _Part | None:
         for part in reversed(self._parts):
             if part.item_id == frame.item_id and part.content_index == frame.content_index:
                 return part
-        part = _Part(frame.item_id, frame.content_index)
-        self._parts.append(part)
-        return part
+        return None
 
     # what goes out ---------------------------------------------------------------------------------------------
 
