@@ -91,7 +91,7 @@ def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider
     chosen = provider.resolve(config, key)
     level = log.DEBUG if verbose else processes.LEVELS[config["log.level"]]
     say = log.to_stderr(level, os.environ, [key.reveal()] if key else [])
-    with RuntimeDirectory(runtime_dir(), ours="VOICED_RUNTIME_DIR" not in os.environ) as directory:
+    with RuntimeDirectory(Path(runtime_dir()), ours="VOICED_RUNTIME_DIR" not in os.environ) as directory:
         rows = (table or processes.table)(chosen)
         Supervisor(config, chosen, rows, directory.path, say, os.environ, _STARTED_S).run()
     return 0

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from voiced.errors import BadArgument, BadRequest, ControlError, UnknownCommand, UnsupportedVersion
+from voiced.errors import (
+    CONTROL_BY_CODE,
+    BadArgument,
+    BadRequest,
+    ControlError,
+    InternalControlError,
+    UnknownCommand,
+    UnsupportedVersion,
+)
 
 PROTOCOL = 1
 LONGEST_REQUEST_BYTES = 1 << 20
@@ -177,6 +185,28 @@ def pack_refusal(id: Any, error: ControlError) -> bytes:
 def pack_event(seq: int, unix_s: float, data: dict[str, Any]) -> bytes:
     packed: bytes = msgpack.packb({"v": PROTOCOL, "seq": seq, "time": unix_s, "data": data})
     return packed
+
+
+def unpack_answer(body: bytes) -> tuple[Any, dict[str, Any] | ControlError]:
+    """The id, and the result or the error, of an answer. Raises ValueError for what is none."""
+    try:
+        answer = msgpack.unpackb(body)
+        if answer["ok"]:
+            return answer["id"], answer["result"]
+        error = answer["error"]
+        kind = CONTROL_BY_CODE.get(error["code"], InternalControlError)
+        return answer["id"], kind(error["message"], error.get("field"))
+    except (KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
+        raise ValueError("no answer of the control protocol") from error
+
+
+def unpack_event(body: bytes) -> tuple[int, float, dict[str, Any]]:
+    """The sequence number, unix time and data of an event. Raises ValueError for what is none."""
+    try:
+        event = msgpack.unpackb(body)
+        return event["seq"], event["time"], event["data"]
+    except (KeyError, TypeError, msgpack.UnpackException) as error:
+        raise ValueError("no event of the control protocol") from error
 
 
 def describe() -> dict[str, Any]:

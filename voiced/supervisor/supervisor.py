@@ -1,7 +1,6 @@
 """The poll loop that starts the processes, watches them, serves control, and ends it all: wiring, no policy."""
 
 import os
-import secrets
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -47,7 +46,7 @@ class Supervisor:
     ) -> None:
         self._config, self._provider, self._say = config, provider, say
         self._started_s = time.monotonic() if started_s is None else started_s
-        self._token = secrets.token_urlsafe(24)
+        self._token = os.urandom(24).hex()
         self._details: dict[str, Mapping[str, Any]] = {}
         self._notify = Notifier(env)
         self._next_ping_s = 0.0 if self._notify.watchdog_s else float("inf")

@@ -1,0 +1,188 @@
+"""The client for scripts: synchronous, no threads. Speaks the control contract and knows nothing of the daemon's inside."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voiced import control
+from voiced.bus import CONTROL, EVENTS, Bus, Endpoint, Poller, address, goodbyes, runtime_dir
+from voiced.errors import NotRunning, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+#: A daemon that is there answers sooner; after that we look whether anyone listens at all.
+_PROMPT_S = 0.15
+
+
+class Event(NamedTuple):
+    topic: str
+    seq: int
+    time: float  # unix seconds
+    data: dict[str, Any]
+
+
+class Client:
+    """A connection to the daemon of this user.
+
+    Every command raises NotRunning where there is no daemon, TimedOut where it does not answer, and the leaves of
+    voiced.errors.ControlError for what it refuses. Results are the maps of the control contract.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None, *, timeout_s: float = 5.0) -> None:
+        self.timeout_s = timeout_s
+        self._bus = Bus(os.fspath(directory) if directory is not None else runtime_dir())
+        self._last_id = 0
+        self._require_socket(CONTROL)
+        self._socket = self._bus.connect(CONTROL)
+
+    def call(self, command: str, **args: Any) -> dict[str, Any]:
+        """The result of any command, by name."""
+        self._last_id += 1
+        self._socket.send(control.pack_request(self._last_id, command, args))
+        started_s = time.monotonic()
+        deadline_s = started_s + self.timeout_s
+        if self.timeout_s > _PROMPT_S and not self._socket.poll(int(_PROMPT_S * 1000)):
+            self._require_listener(CONTROL)
+        while self._socket.poll(max(0, int((deadline_s - time.monotonic()) * 1000))):
+            id, outcome = control.unpack_answer(self._socket.recv())
+            if id != self._last_id:
+                continue  # to an earlier request, which had timed out
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        self._require_listener(CONTROL)
+        raise TimedOut(f"no answer within {self.timeout_s:g} s")
+
+    def events(self, *topics: str) -> Events:
+        """The events of these topics (all of them without any) from now on: nothing published after the return is missed."""
+        self._require_listener(EVENTS)
+        return Events(self._bus, topics, self.timeout_s)
+
+    def ping(self) -> dict[str, Any]:
+        return self.call("ping")
+
+    def status(self) -> dict[str, Any]:
+        return self.call("status")
+
+    def mute(self) -> bool:
+        """Whether the microphone is muted now, as with the next two."""
+        return bool(self.call("mute")["muted"])
+
+    def unmute(self) -> bool:
+        return bool(self.call("unmute")["muted"])
+
+    def toggle_mute(self) -> bool:
+        return bool(self.call("toggle_mute")["muted"])
+
+    def interrupt(self) -> dict[str, Any]:
+        return self.call("interrupt")
+
+    def ask(self, text: str) -> dict[str, Any]:
+        return self.call("ask", text=text)
+
+    def say(self, text: str) -> dict[str, Any]:
+        return self.call("say", text=text)
+
+    def devices(self) -> dict[str, Any]:
+        return self.call("devices")
+
+    def transcript(self, limit: int = 20) -> list[dict[str, Any]]:
+        turns: list[dict[str, Any]] = self.call("transcript", limit=limit)["turns"]
+        return turns
+
+    def shutdown(self) -> None:
+        self.call("shutdown")
+
+    def describe(self) -> dict[str, Any]:
+        return self.call("describe")
+
+    def close(self) -> None:
+        self._bus.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _require_socket(self, endpoint: Endpoint) -> None:
+        if not os.path.exists(_path(self._bus, endpoint)):
+            raise _not_running(self._bus)
+
+    def _require_listener(self, endpoint: Endpoint) -> None:
+        """ZeroMQ connects to nobody, and waits; the socket that a killed daemon left behind refuses a plain connection."""
+        import socket  # 4 ms that the usual case does not need
+
+        self._require_socket(endpoint)
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(_path(self._bus, endpoint))
+            except OSError as error:
+                raise _not_running(self._bus) from error
+
+
+class Events:
+    """A subscription: an iterator that ends by NotRunning when the daemon does. A context manager, too."""
+
+    def __init__(self, bus: Bus, topics: tuple[str, ...], timeout_s: float) -> None:
+        """Subscribes, and waits for the daemon's `status` snapshot, which says that the subscription stands."""
+        self._topics = topics
+        # `status` last: when its snapshot comes, the others stand, too. All topics include it.
+        self._socket = bus.connect(EVENTS, topics=(*topics, "status") if topics else ("",))
+        self._gone = goodbyes(self._socket)
+        self._poller = Poller()
+        self._poller.watch(self._socket)
+        self._poller.watch(self._gone)
+        self._waiting: list[Event] = []
+        deadline_s = time.monotonic() + timeout_s
+        while not self._waiting or self._waiting[-1].topic != "status":
+            event = self._receive(deadline_s - time.monotonic())
+            if event is None:
+                self.close()
+                raise TimedOut(f"no events within {timeout_s:g} s of subscribing")
+            self._waiting.append(event)
+
+    def next(self, timeout_s: float | None = None) -> Event | None:
+        """The next event; None where none came within `timeout_s`. Raises NotRunning when the daemon ended."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            event = self._waiting.pop(0) if self._waiting else self._receive(None if deadline_s is None else deadline_s - time.monotonic())
+            if event is None or not self._topics or event.topic.startswith(self._topics):
+                return event
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self.next()) is not None:
+            yield event
+
+    def _receive(self, timeout_s: float | None) -> Event | None:
+        woken = self._poller.wait(timeout_s * 1000 if timeout_s is not None else None)
+        if self._socket in woken:
+            topic, body = self._socket.recv_multipart()
+            return Event(topic.decode(), *control.unpack_event(body))
+        if woken:
+            raise NotRunning("voiced has ended")
+        return None
+
+    def close(self) -> None:
+        self._socket.disable_monitor()
+        self._gone.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _path(bus: Bus, endpoint: Endpoint) -> str:
+    return address(bus.directory, endpoint).removeprefix("ipc://")
+
+
+def _not_running(bus: Bus) -> NotRunning:
+    return NotRunning(f"voiced is not running in {bus.directory}; start it with `voiced`, or `systemctl --user start voiced`")

@@ -1,0 +1,80 @@
+"""Words to a command, and a command carried out: what both ways into the program share."""
+
+import os
+import sys
+
+from voiced import control
+from voiced.errors import ControlError, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
+
+EVENTS = "events"
+TIMEOUT_S = 5.0
+REFUSED, NO_DAEMON, NO_ANSWER = 1, 3, 4
+
+
+class WrongUsage(Exception):
+    """Words that make no command of ours; the message is for people."""
+
+
+def understand(words: list[str]) -> tuple[str, dict[str, object]]:
+    """The command and its arguments; for `events`, {"topics": [...]}. Raises WrongUsage."""
+    if not words:
+        raise WrongUsage("which command?")
+    name, given = words[0].replace("-", "_"), words[1:]
+    if name == EVENTS:
+        for topic in given:
+            if not any(known.startswith(topic) for known in control.EVENTS):
+                raise WrongUsage(f"no events begin with {topic!r}; there are " + ", ".join(control.EVENTS))
+        return name, {"topics": given}
+    if name not in control.COMMANDS:
+        raise WrongUsage(f"no command {words[0]!r}")
+    return name, _arguments(control.COMMANDS[name], given)
+
+
+def _arguments(command: control.Command, given: list[str]) -> dict[str, object]:
+    """Words as the table says, in its order; a text takes all that are left."""
+    args: dict[str, object] = {}
+    for arg in command.args:
+        if not given and arg.required:
+            raise WrongUsage(f"{arg.name.upper()} is missing: {arg.doc}")
+        if not given:
+            break
+        word, given = (" ".join(given), []) if arg.type is str else (given[0], given[1:])
+        try:
+            args[arg.name] = arg.type(word)
+        except ValueError:
+            raise WrongUsage(f"{arg.name.upper()} is {arg.doc}, not {word!r}") from None
+    if given:
+        raise WrongUsage(f"{command.name.replace('_', '-')} takes no {given[0]!r}")
+    return args
+
+
+def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) -> int:
+    """Carries the command out; returns the exit status of the contract."""
+    from voicectl import output
+    from voicectl.client import Client
+
+    try:
+        with Client(timeout_s=timeout_s) as client:
+            if name == EVENTS:
+                output.follow(client, args["topics"], as_json=as_json)
+            else:
+                output.show(name, client.call(name, **args), as_json=as_json)
+        return 0
+    except BrokenPipeError:
+        # Whoever read has enough (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except VoicedError as error:
+        print(f"voicectl: {error.message}", file=sys.stderr)
+        return _status(error)
+
+
+def _status(error: VoicedError) -> int:
+    match error:
+        case NotRunning() | RuntimeDirUnusable() | SocketFailed():
+            return NO_DAEMON
+        case TimedOut():
+            return NO_ANSWER
+        case ControlError():
+            return REFUSED
+    return error.exit_status

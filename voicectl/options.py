@@ -1,0 +1,75 @@
+"""The command line in full: options, help and complaints, by click, from the table of commands."""
+
+import sys
+
+import click
+
+from voicectl import commands
+from voiced import __version__, control
+
+_HELP = """Control the running voice daemon.
+
+\b
+Examples:
+  voicectl status                     what it is doing
+  voicectl toggle-mute                for a key of your desktop
+  voicectl ask what time is it        a turn of yours, answered aloud
+  voicectl interrupt                  silence, at once
+  voicectl events transcript          follow what is said
+  voicectl --json status | jq .state  for programs; `events` gives one JSON map a line
+
+\b
+Environment:
+  VOICED_RUNTIME_DIR                  where the daemon's sockets are, if not in $XDG_RUNTIME_DIR/voiced
+
+\b
+Exit status: 0 done, 1 the daemon refused, 2 wrong usage, 3 no daemon there, 4 no answer in time.
+"""
+_SECONDS = click.FloatRange(min=0, min_open=True, max=3600)
+
+
+def main() -> int:
+    """Click ends the program by itself: for help and wrong usage, and with the command's own exit status."""
+    _group().main(prog_name="voicectl")
+    return 0
+
+
+def _group() -> click.Group:
+    @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option(
+        "--timeout", "timeout_s", type=_SECONDS, default=commands.TIMEOUT_S, metavar="S", help="Wait at most S seconds for an answer; 5."
+    )
+    @click.version_option(__version__, message="voicectl %(version)s")
+    @click.pass_context
+    def voicectl(context: click.Context, as_json: bool, timeout_s: float) -> None:
+        context.obj = (as_json, timeout_s)
+
+    for command in control.COMMANDS.values():
+        metavar = " ".join(arg.name.upper() if arg.required else f"[{arg.name.upper()}]" for arg in command.args)
+        voicectl.add_command(_command(command.name.replace("_", "-"), _described(command), metavar))
+    topics = "\n".join(f"  {topic.name:<22}{topic.doc}" for topic in control.EVENTS.values())
+    help = f"Follow what happens, until Ctrl-C or the daemon's end. TOPIC is the beginning of a name; none is all.\n\n\b\nTopics:\n{topics}"
+    voicectl.add_command(_command(commands.EVENTS, help, "[TOPIC]..."))
+    return voicectl
+
+
+def _described(command: control.Command) -> str:
+    args = "".join(f"\n\n{arg.name.upper()}: {arg.doc}." for arg in command.args)
+    return f"{command.doc}{args}\n\nThe result: {command.result}."
+
+
+def _command(name: str, help: str, metavar: str) -> click.Command:
+    @click.command(name, help=help, short_help=help.splitlines()[0])
+    @click.argument("words", nargs=-1, metavar=metavar)
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.pass_context
+    def command(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
+        json_everywhere, timeout_s = context.obj
+        try:
+            understood = commands.understand([name, *words])
+        except commands.WrongUsage as error:
+            raise click.UsageError(str(error)) from error
+        sys.exit(commands.run(*understood, as_json=as_json or json_everywhere, timeout_s=timeout_s))
+
+    return command

@@ -1,0 +1,213 @@
+"""Results and events as lines: for people, or as JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.client import Client, Event
+
+Result = dict[str, Any]
+
+
+def show(command: str, result: Result, *, as_json: bool) -> None:
+    if as_json:
+        _print(_json(result))
+        return
+    for line in _LINES.get(command, _plain)(result):
+        _print(_harmless(line))
+
+
+def follow(client: Client, topics: Any, *, as_json: bool) -> None:
+    """Prints events as they come; ends when the daemon does, by NotRunning."""
+    with client.events(*topics) as events:
+        for event in events:
+            _print(_json(event._asdict()) if as_json else _harmless(_event(event)))
+
+
+def _print(line: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _harmless(line: str) -> str:
+    """A terminal obeys control characters, and what a model says is not ours to trust."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in line)
+
+
+def _json(value: object) -> str:
+    import json  # zmq has loaded it already
+
+    return json.dumps(value, default=repr)
+
+
+# for people ----------------------------------------------------------------------------------------------------------
+
+
+def _plain(result: Result) -> Iterator[str]:
+    for name, value in result.items():
+        yield f"{name.replace('_', ' ')}: {_value(value)}"
+
+
+def _muted(result: Result) -> Iterator[str]:
+    yield "microphone off" if result["muted"] else "microphone on"
+
+
+def _interrupt(result: Result) -> Iterator[str]:
+    if not result.get("interrupted"):
+        yield "nothing was being said"
+    elif result.get("played_ms") is None:
+        yield "interrupted"
+    else:
+        yield f"interrupted after {_ms(result['played_ms'])}"
+
+
+def _accepted(result: Result) -> Iterator[str]:
+    yield "accepted"
+
+
+def _stopping(result: Result) -> Iterator[str]:
+    yield "stopping"
+
+
+def _ping(result: Result) -> Iterator[str]:
+    yield f"voiced {result['version']}, pid {result['pid']}"
+
+
+def _status(status: Result) -> Iterator[str]:
+    session, barge_in = status["session"], status["barge_in"]
+    muted = ", microphone off" if status["muted"] and status["state"] != "muted" else ""
+    rows = [
+        ("state", f"{status['state']}{muted}"),
+        ("answering", _answering(session)),
+        ("microphone", _microphone(status["audio"]["capture"])),
+        ("loudspeaker", _loudspeaker(status["audio"]["playback"])),
+        ("barge-in", _barge_in(barge_in)),
+        ("daemon", f"voiced {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
+        *((f"  {process['name']}", _process(process)) for process in status["processes"]),
+    ]
+    for name, text in rows:
+        yield f"{name:<13}{text}"
+
+
+def _answering(session: Result) -> str:
+    parts = [session["provider"], session["model"], session["url"].split("?")[0]]
+    parts.append("connected" if session["connected"] else "not connected")
+    if session["last_error"] and not session["connected"]:
+        parts.append(session["last_error"])
+    return ", ".join(part for part in parts if part)
+
+
+def _device(audio: Result) -> str:
+    if not audio["open"]:
+        return "not open"
+    return f"{audio['device']}" + (f", {audio['rate']} Hz" if audio["rate"] else "")
+
+
+def _microphone(audio: Result) -> str:
+    level = f", {audio['level_dbfs']:.0f} dBFS" if audio["level_dbfs"] is not None else ""
+    return _device(audio) + level + _count(audio["overruns"], "overrun")
+
+
+def _loudspeaker(audio: Result) -> str:
+    queued = f", {_ms(audio['queued_ms'])} still to say" if audio["queued_ms"] else ""
+    return _device(audio) + queued + _count(audio["underruns"], "underrun")
+
+
+def _barge_in(figures: Result) -> str:
+    if not figures["count"]:
+        return "no interruption yet"
+    last, p50, p95, most = (f"{figures[name]:.1f}" for name in ("last_ms", "p50_ms", "p95_ms", "max_ms"))
+    return f"silent after {last} ms; of {figures['count']} median {p50}, 95 % within {p95}, worst {most}"
+
+
+def _process(process: Result) -> str:
+    if process["pid"] is None:
+        return f"{process['state']}" + _count(process["restarts"], "restart")
+    figures = f"pid {process['pid']}, {process['rss_kib'] / 1024:.0f} MiB, {process['cpu_s']:.1f} s CPU"
+    return f"{process['state']:<9} {figures}" + _count(process["restarts"], "restart")
+
+
+def _devices(result: Result) -> Iterator[str]:
+    for direction in ("input", "output"):
+        rows = result.get(direction, [])
+        yield f"{direction}:" if rows else f"{direction}: none"
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            mark = "*" if row.get("in_use") else " "
+            facts = [f"{row['channels']} ch" if "channels" in row else "", f"{row['rate']} Hz" if "rate" in row else ""]
+            facts += [row.get("host_api", ""), "default" if row.get("default") else ""]
+            yield f" {mark} {row.get('number', ''):>3}  {row['name']:<{width}}  {', '.join(fact for fact in facts if fact)}".rstrip()
+
+
+def _transcript(result: Result) -> Iterator[str]:
+    if not result["turns"]:
+        yield "nothing was said yet"
+    for turn in result["turns"]:
+        who = {"user": "you", "assistant": "voiced"}.get(turn.get("role", ""), turn.get("role", "?"))
+        cut = ""
+        if turn.get("interrupted"):
+            played_ms = turn.get("played_ms")
+            cut = "  [interrupted]" if played_ms is None else f"  [interrupted after {_ms(played_ms)}]"
+        yield f"{who:>7}: {turn.get('text', '')}{cut}"
+
+
+def _describe(result: Result) -> Iterator[str]:
+    yield "commands:"
+    for name, command in result["commands"].items():
+        yield f"  {name:<14}{command['doc']}"
+        for arg, facts in command["args"].items():
+            yield f"  {'':<14}{arg} ({facts['type']}{'' if facts['required'] else ', optional'}): {facts['doc']}"
+    yield "events:"
+    for name, topic in result["events"].items():
+        yield f"  {name:<22}{topic['doc']} {', '.join(topic['fields'])}"
+
+
+def _event(event: Event) -> str:
+    data = event.data
+    if event.topic == "status":
+        data = {"state": data["state"], "muted": data["muted"]}
+    fields = "  ".join(f"{name}={_value(value)}" for name, value in data.items() if value is not None)
+    return f"{time.strftime('%H:%M:%S', time.localtime(event.time))}  {event.topic:<20}  {fields}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value) if isinstance(value, dict | list) else str(value)
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _count(number: int, what: str) -> str:
+    return f", {number} {what}{'s' if number > 1 else ''}" if number else ""
+
+
+#: By command; what has no entry is printed field by field.
+_LINES: dict[str, Callable[[Result], Iterator[str]]] = {
+    "ping": _ping,
+    "status": _status,
+    "mute": _muted,
+    "unmute": _muted,
+    "toggle_mute": _muted,
+    "interrupt": _interrupt,
+    "ask": _accepted,
+    "say": _accepted,
+    "devices": _devices,
+    "transcript": _transcript,
+    "shutdown": _stopping,
+    "describe": _describe,
+}
