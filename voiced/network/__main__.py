@@ -55,6 +55,7 @@ class _Network:
         self._watching = False  # the wire's descriptor is in the poller
         self._connecting: Connecting | None = None
         self._retry_ns: MonoNs | None = None
+        self._tick_ns: int | None = None
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
         self._since: float | None = None  # unix seconds
         self._opened = 0
@@ -88,37 +89,44 @@ class _Network:
             for message, _ in self._heard.drain(64):
                 self._do(self._session.heard(message, now))
         if self._microphone.socket in woken:
-            for message, pcm in self._microphone.drain(16):
-                if isinstance(message, MicFrame):
-                    self._do(self._session.microphone(pcm))
+            # One a turn: where more wait, the poll returns at once; asking an empty socket costs an exception each time.
+            frame = self._microphone.next()
+            if frame is not None and isinstance(frame[0], MicFrame):
+                self._do(self._session.microphone(frame[1]))
         self._look(now)
         self._timers(now)
         self._child.beat(self._stats, now)
 
     def _timeout_ms(self) -> float:
-        if self._inbox or (self._wire is not None and self._wire.more):
+        if self._inbox or (self._wire is not None and (self._wire.more or self._wire.ended is not None)):
+            self._tick_ns = self._session.wake_ns
             return 0
-        times = (self._session.wake_ns, self._retry_ns, self._wire.wake_ns if self._wire is not None else None)
         now = now_ns()
-        due = min((due for due in times if due is not None), default=now + BEAT_EVERY_NS)
-        longest = _SEND_AGAIN_NS if self._wire is not None and self._wire.unsent else BEAT_EVERY_NS
-        return min(due - now, longest) / _NS_PER_MS
+        due = now + (_SEND_AGAIN_NS if self._wire is not None and self._wire.unsent else BEAT_EVERY_NS)
+        self._tick_ns = self._session.wake_ns  # asked once a turn; what is due sooner by then is seen in the next
+        for time_ns in (self._tick_ns, self._retry_ns):
+            if time_ns is not None and time_ns < due:
+                due = time_ns
+        return (due - now) / _NS_PER_MS
 
     def _timers(self, now: MonoNs) -> None:
-        due = self._session.wake_ns
-        if due is not None and now >= due:
+        if self._tick_ns is not None and now >= self._tick_ns:
             self._do(self._session.tick(now))
         if self._retry_ns is not None and now >= self._retry_ns:
             self._retry_ns = None
             self._connect()
-        if self._wire is not None and self._wire.ended is None:
+        wire = self._wire
+        if wire is None:
+            return
+        if wire.ended is not None:
+            if not self._inbox:
+                self._ended(wire, wire.ended, now)
+        elif wire.unsent or now >= wire.wake_ns:
             try:
-                self._wire.send_rest()
-                self._wire.check(now)
+                wire.send_rest()
+                wire.check(now)
             except ConnectionEnded as ended:
-                self._end(self._wire, ended)
-        if self._wire is not None and self._wire.ended is not None and not self._inbox:
-            self._ended(self._wire, self._wire.ended, now)
+                self._end(wire, ended)
 
     # the WebSocket -------------------------------------------------------------------------------------------------------
 

