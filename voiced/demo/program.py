@@ -47,7 +47,8 @@ With OPENAI_API_KEY set, OpenAI's Realtime model answers instead of this machine
 
 def _converse(show: Show, directory: Path) -> list[str]:
     """The demonstration; returns what did not go as it should."""
-    with _sound_server() as server, server.recorder() as heard, server.listen_to_microphone() as said:
+    with _sound_server() as server, server.recorder() as heard:
+        said = server.listen_to_microphone()
         show.happened("sound", f"a private {server.name} with null devices")
         with Daemon(server.env, directory / "voiced.log") as daemon:
             show.happened("ready", "voiced with its embedded speech server: devices and session are open")

@@ -10,7 +10,7 @@ _OPENAI_URL = "wss://api.openai.com/v1/realtime"
 _DEFAULTS = {
     "openai": ("gpt-realtime-2.1", "marin", "gpt-4o-mini-transcribe"),
     "compatible": ("", "", ""),
-    "embedded": ("voiced-embedded", "", ""),
+    "embedded": ("voiced-embedded", "", "voiced-embedded"),
 }
 
 
