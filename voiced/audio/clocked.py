@@ -25,7 +25,8 @@ class ClockedOutput:
         self.format = OpenFormat(wanted.rate, wanted.channels)
         self.buffer_frames = wanted.buffer_frames
         self.start_frames = 1
-        self._file = _create(Path(wanted.file), self.format) if wanted.file else None
+        self._closing = contextlib.ExitStack()
+        self._file = _create(Path(wanted.file), self.format, self._closing) if wanted.file else None
         self._pending = b""
         self._started_ns: int | None = None
         self._consumed = 0
@@ -49,8 +50,7 @@ class ClockedOutput:
 
     def close(self) -> None:
         self.abort()
-        if self._file is not None:
-            self._file.close()
+        self._closing.close()
 
     @property
     def _frame_bytes(self) -> int:
@@ -93,11 +93,12 @@ class ClockedInput:
         self._sound = b""
 
 
-def _create(path: Path, format: OpenFormat) -> wave.Wave_write:
+def _create(path: Path, format: OpenFormat, closing: contextlib.ExitStack) -> wave.Wave_write:
     try:
-        file = wave.open(str(path), "wb")  # noqa: SIM115  # closed with the device
+        raw = closing.enter_context(path.open("wb"))
     except OSError as error:
         raise DeviceUnavailable(f"can't write audio.playback.device file:{path}: {error.strerror}") from error
+    file = closing.enter_context(wave.open(raw, "wb"))
     file.setnchannels(format.channels)
     file.setsampwidth(_BYTES_PER_SAMPLE)
     file.setframerate(format.rate)
