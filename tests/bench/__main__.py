@@ -1,0 +1,67 @@
+"""The benchmark: one table of what voiced was to reach and what it does, beside the queue-only design in the same run.
+
+    python -m tests.bench [NAME ...] [--quick] [--markdown] [--json FILE]
+
+Everything is measured where a user would notice it: at the speaker's monitor, at the microphone, on the wire.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench import barge_in, steady
+from tests.bench.options import FULL, QUICK, Options
+from tests.bench.table import Figure, as_json, markdown_table, text_table
+
+#: What can be measured, in the order of the table.
+GROUPS: dict[str, Callable[[Options], Iterator[Figure]]] = {
+    "pulse": barge_in.pulse,
+    "pipewire": barge_in.pipewire,
+    "start": steady.start,
+    "microphone": steady.microphone,
+    "dropouts": steady.dropouts,
+    "costs": steady.costs,
+    "voicectl": steady.voicectl,
+}
+
+
+def main() -> int:
+    """Exit status: 0 all promises kept, 1 some not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures voiced beside the queue-only design.")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", choices=[[], *GROUPS], help=f"what to measure: {', '.join(GROUPS)}; default all"
+    )
+    parser.add_argument("--quick", action="store_true", help="few samples, under two minutes: to see that it works")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
+    chosen = parser.parse_args()
+    _put_ourselves_first()
+    since = time.monotonic()
+    figures = [figure for name in chosen.names or GROUPS for figure in GROUPS[name](QUICK if chosen.quick else FULL)]
+    about = {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "minutes": (time.monotonic() - since) / 60,
+    }
+    if chosen.json:
+        chosen.json.write_text(as_json(figures, about))
+    print(markdown_table(figures) if chosen.markdown else text_table(figures))
+    print("target: median / 95 of 100; queue-only: medians of blocking writes of 1024 / 2400 frames; ! = not reached")
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def _put_ourselves_first() -> None:
+    """A busy machine must slow what is measured, not the clock: this thread, which stamps and sends, gets real-time
+    priority where it may; what it starts does not."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
