@@ -140,9 +140,11 @@ def run(name: str, body: Callable[[Child], None]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor stops us in order
     child = Child(name, read_settings(), Path(os.environ["VOICED_RUNTIME_DIR"]))
     signal.signal(signal.SIGTERM, lambda *_: setattr(child, "stopping", True))
-    root = logging.getLogger()
-    root.addHandler(_ToParent(child))
-    root.setLevel(child.settings.get("log_level", logging.INFO))
+    level = child.settings.get("log_level", logging.INFO)
+    logging.getLogger().addHandler(_ToParent(child))
+    # Libraries keep to warnings: at their debug level a WebSocket library logs every frame, and the key in its headers.
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    logging.getLogger("voiced").setLevel(level)
     status = 0
     try:
         body(child)

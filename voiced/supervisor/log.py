@@ -22,7 +22,10 @@ class Log:
         self._stream = stream
         self._journal = journal
         self._hidden = [secret for secret in hidden if secret]
-        self._clock = clock or (lambda: time.strftime("%H:%M:%S"))
+        self._clock = clock or (_clock_ms if level <= DEBUG else _clock)
+
+    def hide(self, secret: str) -> None:
+        self._hidden.append(secret)
 
     def __call__(self, level: int, who: str, text: str) -> None:
         if level < self.level:
@@ -41,6 +44,15 @@ class Log:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(line)
             self._stream.flush()
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _clock_ms() -> str:
+    now_s = time.time()
+    return time.strftime("%H:%M:%S", time.localtime(now_s)) + f".{int(now_s % 1 * 1000):03}"
 
 
 def is_journal(env: Mapping[str, str], descriptor: int = 2) -> bool:

@@ -36,15 +36,16 @@ class Row(NamedTuple):
 
 
 def table(provider: Provider) -> tuple[Row, ...]:
-    """The processes of a run, in order of start: what takes longest to load first."""
-    rows = (
-        Row("network", "voiced.network", _network, depends_on="embedded" if provider.name == "embedded" else None),
-        Row("capture", "voiced.capture", _capture),
-        Row("playback", "voiced.playback", _playback),
+    """The processes of a run, in order of start: what the others wait for first."""
+    sound = (Row("capture", "voiced.capture", _capture), Row("playback", "voiced.playback", _playback))
+    if provider.name != "embedded":
+        return (Row("network", "voiced.network", _network), *sound)
+    return (
         # It may load models before it says anything.
         Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0)),
+        Row("network", "voiced.network", _network, depends_on="embedded"),
+        *sound,
     )
-    return rows if provider.name == "embedded" else rows[:-1]
 
 
 def _capture(world: World) -> dict[str, Any]:

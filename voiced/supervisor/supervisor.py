@@ -47,6 +47,7 @@ class Supervisor:
         self._config, self._provider, self._say = config, provider, say
         self._started_s = time.monotonic() if started_s is None else started_s
         self._token = os.urandom(24).hex()
+        say.hide(self._token)
         self._details: dict[str, Mapping[str, Any]] = {}
         self._notify = Notifier(env)
         self._next_ping_s = 0.0 if self._notify.watchdog_s else float("inf")
@@ -124,6 +125,7 @@ class Supervisor:
         if Action.SPAWN in actions and member.child is not None:
             self._poller.watch(member.child.pidfd)
             self._poller.watch(member.child.output_fd)
+            self._say(log.DEBUG, member.name, f"started, pid {member.child.pid}")
             member.settle(self._world(), self._now())
         if Action.KILL in actions and event is Event.DUE:
             what = "does not stop" if self._stopping else "hangs"
@@ -149,7 +151,9 @@ class Supervisor:
                 self._hear(member, message)
 
     def _hear(self, member: Member, message: Message) -> None:
-        member.connected = True
+        if not member.connected:
+            member.connected = True
+            self._say(log.DEBUG, member.name, "first sign of life")
         self._feed(member, Event.READIED if isinstance(message, Ready) else Event.SPOKE)
         name = member.name
         match message:
