@@ -54,6 +54,7 @@ class _Network:
         self._wire: Wire | None = None
         self._watching = False  # the wire's descriptor is in the poller
         self._connecting: Connecting | None = None
+        self._events_a_turn = _EVENTS_AT_A_TIME
         self._retry_ns: MonoNs | None = None
         self._tick_ns: int | None = None
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
@@ -152,11 +153,12 @@ class _Network:
         for text in wire.receive(now):
             if self._inbox.put(text):
                 self._do(self._session.overtake(text, self._inbox.received, now))
+        self._events_a_turn = 1 if wire.flooded else _EVENTS_AT_A_TIME
         if wire.ended is not None:
             self._end(wire, wire.ended)
 
     def _look(self, now: MonoNs) -> None:
-        for _ in range(_EVENTS_AT_A_TIME):
+        for _ in range(self._events_a_turn):
             waiting = self._inbox.take()
             if waiting is None:
                 return

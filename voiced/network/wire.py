@@ -22,6 +22,8 @@ from voiced.network import reconnect
 _READ_BYTES = 256 << 10
 #: Most that is read before the caller gets a chance to look at its other sockets.
 _SLICE_BYTES = 4 << 20
+#: More than this at once is a burst: first empty the socket, then look at what came.
+_FLOOD_BYTES = 128 << 10
 #: One message of the server; the longest that makes sense is far below (realtime-protocol 5.3).
 LONGEST_MESSAGE_BYTES = 32 << 20
 #: Unsent output: 16 s of microphone. A server that takes nothing for so long is gone.
@@ -54,18 +56,27 @@ class _Frames(websocket.frame_buffer):
     """websocket-client's frame parser, fed from memory; it keeps a half frame until `feed` brings the rest."""
 
     def __init__(self) -> None:
-        self._data = b""
+        self._data: memoryview | bytes = b""
         self._at = 0
         super().__init__(self._more, skip_utf8_validation=True)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: memoryview) -> None:
+        """Until `recv_frame` has nothing more, `data` must stay as it is."""
         self._data, self._at = data, 0
 
     def _more(self, count: int) -> bytes:
-        piece = self._data[self._at : self._at + count]
+        piece = bytes(self._data[self._at : self._at + count])
         if not piece:
             raise _NothingMore
         self._at += len(piece)
+        return piece
+
+    def recv_strict(self, bufsize: int) -> bytes:
+        end = self._at + bufsize
+        if self.recv_buffer or end > len(self._data):
+            return bytes(super().recv_strict(bufsize))
+        piece = bytes(self._data[self._at : end])  # the usual case, in one go: 4 us a frame instead of 10
+        self._at = end
         return piece
 
     def recv_length(self) -> None:
@@ -92,6 +103,8 @@ class Wire:
         self.fd = self._socket.fileno()
         #: There may be more to read although the descriptor does not say so.
         self.more = False
+        #: The last `receive` found so much that the server is likely to be at it still.
+        self.flooded = False
         self.ended: ConnectionEnded | None = None
 
     # in ----------------------------------------------------------------------------------------------------------------
@@ -110,13 +123,15 @@ class Wire:
                 taken += count
                 self._received_ns = now_ns
                 self._pinged = False
-                self._frames.feed(bytes(self._view[:count]))
+                self._frames.feed(self._view[:count])
                 self._parse(texts)
                 if count < _READ_BYTES and not self._tls:
                     return texts
             self.more = True
         except ConnectionEnded as ended:
             self.ended = ended
+        finally:
+            self.flooded = taken >= _FLOOD_BYTES
         return texts
 
     def _read(self) -> int:
