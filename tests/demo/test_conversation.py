@@ -15,6 +15,7 @@ GOOD = Outcome(
     turn_played_ms=3620,
     recorded_ms=3621.5,
     to_silence_ms=210.0,
+    order_to_silence_ms=1.2,
     answer_recorded_ms=1900.0,
 )
 
@@ -35,6 +36,7 @@ def test_all_of_it_happened() -> None:
         ({"recorded_ms": 3800.0}, "recording holds 3800 ms"),
         ({"recorded_ms": 3400.0}, "recording holds 3400 ms"),
         ({"to_silence_ms": 1001.0}, "took 1001 ms"),
+        ({"order_to_silence_ms": 101.0}, "101 ms passed"),
         ({"to_silence_ms": -5.0}, "took -5 ms"),
         ({"answer_recorded_ms": 20.0}, "sounded for 20 ms"),
     ],

@@ -17,10 +17,12 @@ INTERRUPT_AFTER_MS = 3500
 INTERRUPTION = Line("What time is it?", r"\btime\b")
 ANSWER = r"\bit is\b"
 
-#: What was heard is known to 0-3 ms (measured on null devices); a machine that stutters may add an underrun or two.
-_HEARD_TOLERANCE_MS = 60
+#: What was heard is known to 0-3 ms (measured on null devices); on a machine that is busy, underruns lengthen the recording.
+_HEARD_TOLERANCE_MS = 150
 #: From the first sound of an interruption to silence: what the voice detector needs to be sure, and then some.
 _LONGEST_TO_SILENCE_MS = 1000
+#: From the server's word to silence: 1 ms in the median; the rest is for a busy machine.
+_LONGEST_ORDER_TO_SILENCE_MS = 100
 
 
 class Outcome(NamedTuple):
@@ -34,6 +36,7 @@ class Outcome(NamedTuple):
     turn_played_ms: int | None  # and what the transcript says
     recorded_ms: float  # and what the speaker's recording holds
     to_silence_ms: float  # first sound of the interruption -> last sound of the answer, both recorded
+    order_to_silence_ms: float  # speech.started published -> the same
     answer_recorded_ms: float
 
 
@@ -59,6 +62,10 @@ def complaints(outcome: Outcome) -> list[str]:
         (
             0 < outcome.to_silence_ms <= _LONGEST_TO_SILENCE_MS,
             f"the interruption took {outcome.to_silence_ms:.0f} ms to silence the answer",
+        ),
+        (
+            outcome.order_to_silence_ms <= _LONGEST_ORDER_TO_SILENCE_MS,
+            f"{outcome.order_to_silence_ms:.0f} ms passed from the server's word to silence",
         ),
         (re.search(ANSWER, outcome.answer.lower()) is not None, f'the second answer was "{outcome.answer}"'),
         (outcome.answer_recorded_ms >= 300, f"the second answer sounded for {outcome.answer_recorded_ms:.0f} ms only"),

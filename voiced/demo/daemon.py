@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import voiced
+
 _READY_WITHIN_S = 60.0  # the language model's first read from a slow disk
 _STOPPED_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
@@ -37,6 +39,8 @@ class Daemon:
         settings = Path(self._home.name) / "config.toml"
         settings.write_text('[realtime]\nprovider = "embedded"\n')
         env = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+        # -P keeps a file in the working directory from posing as one of our modules; so a source tree has to be named.
+        env["PYTHONPATH"] = os.pathsep.join(part for part in (str(Path(voiced.__file__).parents[1]), env.get("PYTHONPATH")) if part)
         notify = Path(self._home.name) / "notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, self._log.open("wb") as log:
             listener.bind(str(notify))

@@ -19,11 +19,12 @@ _INTERRUPTED = 130
 
 
 def main() -> int:
+    """What `voiced.demo.run` returns."""
     show = Show()
     directory = _directory()
     show.say(f"voiced {voiced.__version__}: a conversation on null devices. Nothing of it leaves this machine.")
     try:
-        problems = _converse(show, directory)
+        problems = converse(show, directory, _sound_server())
     except KeyboardInterrupt:
         return _INTERRUPTED
     except (SoundServerFailed, RecorderFailed, DaemonFailed, StoryFailed, VoicedError) as error:
@@ -45,14 +46,14 @@ On a machine with a sound card run  voiced  and talk; in another terminal,  voic
 With OPENAI_API_KEY set, OpenAI's Realtime model answers instead of this machine's own."""
 
 
-def _converse(show: Show, directory: Path) -> list[str]:
-    """The demonstration; returns what did not go as it should."""
-    with _sound_server() as server, server.recorder() as heard:
+def converse(show: Show, directory: Path, sound_server: SoundServer) -> list[str]:
+    """The demonstration on this server, which it starts; the recordings go to `directory`. Returns what did not go as it should."""
+    with sound_server as server, server.recorder() as heard:
         said = server.listen_to_microphone()
         show.happened("sound", f"a private {server.name} with null devices")
         with Daemon(server.env, directory / "voiced.log") as daemon:
             show.happened("ready", "voiced with its embedded speech server: devices and session are open")
-            with voicectl.Client(daemon.runtime_dir) as client, client.events("flush", "transcript", "error") as events:
+            with voicectl.Client(daemon.runtime_dir) as client, client.events("speech.started", "flush", "transcript", "error") as events:
                 try:
                     outcome = Story(client, events, server, heard, said, show, directory).tell()
                 finally:

@@ -6,7 +6,7 @@ import time
 
 _LABEL_WIDTH = 11
 _WIDEST = 110
-_LONGEST_QUOTE = 240
+_LONGEST_QUOTE = 100
 
 
 def line(seconds: float, label: str, text: str, width: int) -> str:

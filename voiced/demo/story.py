@@ -18,6 +18,7 @@ _END_WITHIN_S = 60.0
 #: Longer than the pauses between sentences, shorter than a turn.
 _QUIET_MS = 1000
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
 
 
 class StoryFailed(RuntimeError):
@@ -56,22 +57,25 @@ class Story:
         asked.speech.wait()
         first = self._answer_begins(asked, since=0)
         self._heard.wait_for_samples(first + INTERRUPT_AFTER_MS * RATE_HZ // 1000, _SOUND_WITHIN_S)
-        self._show.happened("answer", quote(self._answer_so_far()))
+        self._show.happened("listening", f"to {quote(self._answer_so_far())}")
 
         cut_in = self._say(INTERRUPTION, "in the middle of it")
+        started_ns = _mono_ns(self._event("speech.started"))
         flush = self._event("flush").data
         last = self._heard.wait_for_silence(100, _SOUND_WITHIN_S)
-        to_silence_ms = (self._heard.time_ns(last) - self._said.time_ns(cut_in.first_sample)) / _NS_PER_MS
+        silent_ns = self._heard.time_ns(last)
+        to_silence_ms = (silent_ns - self._said.time_ns(cut_in.first_sample)) / _NS_PER_MS
+        order_to_silence_ms = (silent_ns - started_ns) / _NS_PER_MS
         recorded_ms = _ms(last + 1 - first)
         turn_played_ms = self._turn_played_ms(flush["item_id"])
-        self._show_interruption(flush, to_silence_ms, recorded_ms, turn_played_ms)
+        self._show_interruption(flush, to_silence_ms, order_to_silence_ms, recorded_ms)
 
         interruption = self._understood()
         cut_in.speech.wait()
         second = self._answer_begins(cut_in, since=last + 1)
         answer = self._event("transcript.assistant", lambda data: data["final"] and data["item_id"] != flush["item_id"]).data["text"]
         end = self._heard.wait_for_silence(_QUIET_MS, _END_WITHIN_S)
-        self._show.happened("answer", f"{quote(answer)}, {_ms(end + 1 - second) / 1000:.1f} s, to the end")
+        self._show.happened("answer", f"{quote(answer)} heard to the end, {_ms(end + 1 - second) / 1000:.1f} s")
         return Outcome(
             question=question,
             interruption=interruption,
@@ -81,6 +85,7 @@ class Story:
             turn_played_ms=turn_played_ms,
             recorded_ms=recorded_ms,
             to_silence_ms=to_silence_ms,
+            order_to_silence_ms=order_to_silence_ms,
             answer_recorded_ms=_ms(end + 1 - second),
         )
 
@@ -110,16 +115,19 @@ class Story:
         self._show.happened("answers", f"first sound at the speaker, {thought_ms / 1000:.2f} s after your last")
         return first
 
-    def _show_interruption(self, flush: dict[str, Any], to_silence_ms: float, recorded_ms: float, turn_played_ms: int | None) -> None:
+    def _show_interruption(self, flush: dict[str, Any], to_silence_ms: float, order_to_silence_ms: float, recorded_ms: float) -> None:
+        detected_ms = to_silence_ms - order_to_silence_ms
         self._show.happened(
-            "silence", f"at the speaker, {to_silence_ms:.0f} ms after your first sound; most of it is the voice detector making sure"
+            "silence",
+            f"at the speaker, {to_silence_ms:.0f} ms after your first sound: {detected_ms:.0f} ms until speech_started came and was "
+            f"published, {order_to_silence_ms:.1f} ms from there",
         )
         self._show.happened(
-            "flush",
-            f"order received -> device aborted in {flush['latency_ms']:.1f} ms; {flush['dropped_ms'] / 1000:.1f} s of speech dropped",
+            "flush", f"device aborted {flush['latency_ms']:.1f} ms after the order; {flush['dropped_ms'] / 1000:.1f} s of speech dropped"
         )
         self._show.happened(
-            "truncated", f"{flush['item_id']} at {turn_played_ms} ms: what was heard; the speaker's recording holds {recorded_ms:.0f} ms"
+            "truncated",
+            f"the answer at {flush['played_ms']} ms, as far as it was heard; the speaker's recording holds {recorded_ms:.0f} ms",
         )
 
     def _turn_played_ms(self, item_id: str) -> int | None:
@@ -143,3 +151,8 @@ class Story:
 
 def _ms(samples: int) -> float:
     return samples * 1000 / RATE_HZ
+
+
+def _mono_ns(event: voicectl.Event) -> int:
+    """When it was published, on the monotonic clock; nobody sets the other one in a conversation's midst."""
+    return time.monotonic_ns() - round((time.time() - event.time) * _NS_PER_S)

@@ -1,0 +1,100 @@
+"""The demonstration as a user runs it, on both sound servers, and what it says where something is missing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from voiced.demo.program import converse
+from voiced.demo.show import Show
+from voiced.demo.soundserver import PipeWireServer
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+DEMO = [sys.executable, "-m", "voiced", "--demo"]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return os.environ | {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), **more}
+
+
+def seconds(path: Path) -> float:
+    with wave.open(str(path)) as file:
+        return float(file.getnframes() / file.getframerate())
+
+
+def processes_of(home: Path) -> list[str]:
+    """The command lines of everything that runs with this home: whoever inherited it is the demonstration's."""
+    mark = f"HOME={home}\0".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes() + b"\0":
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def test_all_of_it_happens_and_is_shown(tmp_path: Path) -> None:
+    done = subprocess.run(DEMO, env=environment(tmp_path), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    shown = done.stdout
+    order = [
+        "ready",
+        "Please count to fifty",
+        "understood",
+        "answers",
+        "What time is it",
+        "silence",
+        "flush",
+        "truncated",
+        "It is",
+        "ended",
+    ]
+    places = [shown.index(word) for word in order]
+    assert places == sorted(places)
+    recordings = tmp_path / "state" / "voiced" / "demo"
+    assert str(recordings / "speaker.wav") in shown
+    assert seconds(recordings / "speaker.wav") > 6
+    assert seconds(recordings / "microphone.wav") > 6
+    assert processes_of(tmp_path) == []
+
+
+def test_the_same_on_pipewire(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert converse(Show(), tmp_path, PipeWireServer()) == [], capsys.readouterr().out
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("pulseaudio", "pactl", "parec", "pacat", "setpriv"):
+        found = shutil.which(name)
+        assert found, f"the tests need {name}"
+        (programs / name).symlink_to(found)
+    without_flite = subprocess.run(DEMO, env=environment(tmp_path, PATH=str(programs)), capture_output=True, text=True)
+    assert without_flite.returncode == 1
+    assert "FAILED: flite, which speaks your part, is missing" in without_flite.stdout
+    assert without_flite.stderr == ""
+
+    (programs / "parec").unlink()
+    without_parec = subprocess.run(DEMO, env=environment(tmp_path, PATH=str(programs)), capture_output=True, text=True)
+    assert without_parec.returncode == 1
+    assert "needs parec" in without_parec.stdout
+    assert processes_of(tmp_path) == []
+
+
+def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+    with subprocess.Popen(DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        assert any("you say" in line for line in demo.stdout)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 130
+        assert demo.stderr.read() == ""
+    assert processes_of(tmp_path) == []
