@@ -77,9 +77,9 @@ class Response(Struct, kw_only=True):
     status_details: StatusDetails | None = None
     output: list[Item] = msgspec.field(default_factory=list)
     conversation_id: str | None = None
-    output_modalities: list[str] | UnsetType = UNSET
-    max_output_tokens: int | str | UnsetType = UNSET
-    audio: dict[str, Any] | UnsetType = UNSET
+    output_modalities: list[str] | UnsetType | None = UNSET
+    max_output_tokens: int | str | UnsetType | None = UNSET
+    audio: dict[str, Any] | UnsetType | None = UNSET
     usage: dict[str, Any] | None = None
     metadata: dict[str, str] | None = None
 
@@ -390,6 +390,8 @@ def _decode(text: bytes | str, decoders: dict[str, msgspec.json.Decoder[Any]]) -
         return Unknown(envelope.type, envelope.event_id)
     try:
         return decoder.decode(text)
+    except UnicodeDecodeError as error:  # the envelope's decoder does not look into what it skips
+        raise WireMalformed(f"{envelope.type}: not UTF-8: {error}", "invalid_json", None, envelope.event_id) from error
     except (msgspec.DecodeError, RecursionError) as error:
         code, param = _blame(str(error))
         raise WireMalformed(f"{envelope.type}: {error}", code, param, envelope.event_id) from error

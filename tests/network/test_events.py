@@ -1,0 +1,158 @@
+"""The wire's classes against the `openai` package's: what its models produce we decode, what we encode it accepts."""
+
+import base64
+from typing import Any
+
+import msgspec
+import openai.types.realtime as theirs
+import pytest
+from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
+from pydantic import TypeAdapter
+
+from voiced.network import events
+from voiced.network.events import Content, ErrorDetail, Item, Part, Response, ResponseParams, StatusDetails, WireMalformed
+
+_SERVER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+_CLIENT: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
+
+_PART: dict[str, Any] = {"event_id": "e", "response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+_MESSAGE = Item(type="message", id="i", role="assistant", status="completed", content=[Content(type="output_audio", transcript="hi")])
+_RESPONSE = Response(
+    id="r",
+    status="cancelled",
+    status_details=StatusDetails(type="cancelled", reason="turn_detected"),
+    output=[_MESSAGE],
+    conversation_id="conv_1",
+    usage={"total_tokens": 3, "input_tokens": 1, "output_tokens": 2},
+    metadata={"a": "b"},
+)
+_SESSION = {"type": "realtime", "id": "sess_1", "object": "realtime.session", "output_modalities": ["audio"], "expires_at": 5}
+
+SERVER = [
+    events.ErrorEvent(event_id="e", error=ErrorDetail(type="invalid_request_error", code="x", message="m", param="p", event_id="c")),
+    events.SessionCreated(event_id="e", session=_SESSION),
+    events.SessionUpdated(event_id="e", session=_SESSION),
+    events.ItemAdded(event_id="e", item=_MESSAGE, previous_item_id="h"),
+    events.ItemDone(event_id="e", item=_MESSAGE),
+    events.ItemRetrieved(event_id="e", item=_MESSAGE),
+    events.ItemDeleted(event_id="e", item_id="i"),
+    events.ItemTruncated(event_id="e", item_id="i", content_index=0, audio_end_ms=120),
+    events.TranscriptionDelta(event_id="e", item_id="i", content_index=0, delta="hel"),
+    events.TranscriptionCompleted(event_id="e", item_id="i", transcript="hello", usage={"type": "duration", "seconds": 1.0}),
+    events.TranscriptionFailed(event_id="e", item_id="i", error=ErrorDetail(type="t", code="c", message="m")),
+    events.InputAudioCommitted(event_id="e", item_id="i", previous_item_id="h"),
+    events.InputAudioCleared(event_id="e"),
+    events.SpeechStarted(event_id="e", item_id="i", audio_start_ms=7),
+    events.SpeechStopped(event_id="e", item_id="i", audio_end_ms=9),
+    events.IdleTimeout(event_id="e", item_id="i", audio_start_ms=1, audio_end_ms=2),
+    events.ResponseCreated(event_id="e", response=Response(id="r", status="in_progress")),
+    events.ResponseDone(event_id="e", response=_RESPONSE),
+    events.OutputItemAdded(event_id="e", response_id="r", item=_MESSAGE, output_index=0),
+    events.OutputItemDone(event_id="e", response_id="r", item=_MESSAGE, output_index=0),
+    events.ContentPartAdded(**_PART, part=Part(type="audio", transcript="")),
+    events.ContentPartDone(**_PART, part=Part(type="audio", transcript="hi")),
+    events.OutputAudioDelta(**_PART, delta=b"\x01\x02\x03\x04"),
+    events.OutputAudioDone(**_PART),
+    events.OutputTranscriptDelta(**_PART, delta="h"),
+    events.OutputTranscriptDone(**_PART, transcript="hi"),
+    events.OutputTextDelta(**_PART, delta="h"),
+    events.OutputTextDone(**_PART, text="hi"),
+    events.FunctionArgumentsDelta(event_id="e", response_id="r", item_id="i", call_id="c", delta="{", output_index=0),
+    events.FunctionArgumentsDone(event_id="e", response_id="r", item_id="i", call_id="c", arguments="{}", name="f", output_index=0),
+    events.RateLimitsUpdated(event_id="e", rate_limits=[{"name": "tokens", "limit": 1, "remaining": 1, "reset_seconds": 0.5}]),
+]
+CLIENT = [
+    events.SessionUpdate(event_id="c", session={"type": "realtime", "instructions": "x"}),
+    events.InputAudioAppend(audio=b"\x01\x02"),
+    events.InputAudioCommit(),
+    events.InputAudioClear(),
+    events.ItemCreate(item=Item(type="message", role="user", content=[Content(type="input_text", text="hello")]), previous_item_id="root"),
+    events.ItemRetrieve(item_id="i"),
+    events.ItemTruncate(item_id="i", content_index=0, audio_end_ms=5),
+    events.ItemDelete(item_id="i"),
+    events.ResponseCreate(response=ResponseParams(conversation="none", instructions="x", input=[], metadata={"a": "b"})),
+    events.ResponseCancel(response_id="r"),
+]
+
+
+@pytest.mark.parametrize("event", SERVER, ids=lambda event: type(event).__name__)
+def test_what_we_encode_is_what_openai_expects_of_a_server(event: events.ServerEvent) -> None:
+    model = _SERVER.validate_json(events.encode(event))
+    assert model.type == event.__struct_config__.tag
+
+
+@pytest.mark.parametrize("event", SERVER, ids=lambda event: type(event).__name__)
+def test_what_openais_models_produce_we_decode(event: events.ServerEvent) -> None:
+    model = _SERVER.validate_json(events.encode(event))
+    decoded = events.decode_server(model.model_dump_json())
+    assert isinstance(decoded, type(event))
+    assert _without_nulls(msgspec.to_builtins(decoded)) == _without_nulls(msgspec.to_builtins(event))
+
+
+@pytest.mark.parametrize("event", CLIENT, ids=lambda event: type(event).__name__)
+def test_client_events_likewise(event: events.ClientEvent) -> None:
+    model = _CLIENT.validate_json(events.encode(event))
+    assert model.type == event.__struct_config__.tag
+    assert events.decode_client(model.model_dump_json(exclude_unset=True)) == event
+
+
+def _without_nulls(value: Any) -> Any:
+    """openai's models print what is not set as null, inside free maps too."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_every_class_is_held_against_openais() -> None:
+    assert {type(event) for event in SERVER} == set(events.SERVER_EVENTS.values())
+    assert {type(event) for event in CLIENT} == set(events.CLIENT_EVENTS.values())
+
+
+def test_a_session_of_openais_own_model_is_decoded() -> None:
+    created = theirs.SessionCreatedEvent.construct(
+        type="session.created", event_id="e", session=theirs.RealtimeSessionCreateRequest(type="realtime", instructions="hi")
+    )
+    event = events.decode_server(created.model_dump_json())
+    assert isinstance(event, events.SessionCreated)
+    assert event.session["instructions"] == "hi"
+
+
+def test_sound_is_base64_only_in_the_json() -> None:
+    pcm = bytes(range(256)) * 8
+    raw = events.encode(events.OutputAudioDelta(**_PART, delta=pcm))
+    assert base64.b64encode(pcm) in raw
+    decoded = events.decode_server(raw)
+    assert isinstance(decoded, events.OutputAudioDelta)
+    assert decoded.delta == pcm
+
+
+def test_unknown_types_and_fields_are_no_errors() -> None:
+    assert events.decode_server(b'{"type":"x.y","event_id":"e","z":1}') == events.Unknown("x.y", "e")
+    decoded = events.decode_server(b'{"type":"response.output_text.delta","response_id":"r","item_id":"i","delta":"a","obfuscation":"zz"}')
+    assert isinstance(decoded, events.OutputTextDelta)
+
+
+@pytest.mark.parametrize(("raw", "code", "param"), [
+    (b"nope", "invalid_json", None),
+    (b"\xff\xfe\x00", "invalid_json", None),
+    (b"[1]", "invalid_event", "type"),
+    (b'{"event_id":"e"}', "invalid_event", "type"),
+    (b'{"type":"conversation.item.delete"}', "missing_required_parameter", "item_id"),
+    (b'{"type":"conversation.item.delete","item_id":5}', "invalid_value", "item_id"),
+    (b'{"type":"input_audio_buffer.append","audio":"%%%"}', "invalid_value", "audio"),
+    (b'{"type":"conversation.item.create","item":{"role":"user"}}', "missing_required_parameter", "item.type"),
+    (b'{"type":' + b"[" * 100_000, "invalid_event", None),
+    (b'{"type":"conversation.item.delete","item_id":"\xff\xfe"}', "invalid_json", None),
+])
+def test_what_is_malformed_is_blamed_in_the_words_of_the_api(raw: bytes, code: str, param: str | None) -> None:
+    with pytest.raises(WireMalformed) as caught:
+        events.decode_client(raw)
+    assert caught.value.code in (code, "invalid_json")
+    if param is not None:
+        assert (caught.value.code, caught.value.param) == (code, param)
+
+
+def test_the_event_at_fault_is_named() -> None:
+    with pytest.raises(WireMalformed) as caught:
+        events.decode_client(b'{"type":"conversation.item.delete","event_id":"mine"}')
+    assert caught.value.event_id == "mine"
