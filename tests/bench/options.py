@@ -12,4 +12,4 @@ class Options(NamedTuple):
 
 
 FULL = Options(samples=40, baseline_samples=15, speech_minutes=10, starts=30, cost_s=10)
-QUICK = Options(samples=4, baseline_samples=3, speech_minutes=0.1, starts=3, cost_s=2)
+QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2)

@@ -8,8 +8,10 @@ Samples = npt.NDArray[np.float64]
 
 #: Enough noise to be found again beyond doubt, and its end clear of a fade after an abort (5 ms at most).
 _PROBE = RATE_HZ * 30 // 1000
+_LEAST_PROBE = RATE_HZ * 2 // 1000
 _CLEAR_OF_FADE = RATE_HZ * 6 // 1000
 _SURE = 0.8
+_HOLE = RATE_HZ // 1000
 
 
 def noise(seconds: float, seed: int) -> bytes:
@@ -28,9 +30,13 @@ def place(heard: Samples, last: int, source: Samples) -> float | None:
 
     None where the recording's end is no part of it.
     """
+    # A hole belongs to no source; a single zero sample is none: a resampled signal crosses zero.
+    sounding = np.flatnonzero(heard[: last + 1])
+    after_holes = sounding[1:][np.diff(sounding) > _HOLE]
+    begin = int(after_holes[-1]) if len(after_holes) else 0
     end = last - _CLEAR_OF_FADE
-    probe = heard[max(0, end - _PROBE) : end]
-    if len(probe) < _PROBE:
+    probe = heard[max(begin, end - _PROBE) : max(begin, end)]
+    if len(probe) < _LEAST_PROBE:
         return None
     size = 1 << (len(source) + len(probe)).bit_length()
     spectrum = np.fft.rfft(source, size) * np.conj(np.fft.rfft(probe, size))

@@ -16,7 +16,7 @@ import pytest
 from voiced.demo.recorder import RATE_HZ, Recorder, RecorderFailed
 from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
 
-BLOCK_MS = {"PulseAudio": 2, "PipeWire": 90}
+BLOCK_MS = {"PulseAudio": 2, "PipeWire": 50}
 
 PLAY = """
 import pyaudio, sys, time

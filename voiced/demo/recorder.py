@@ -40,6 +40,9 @@ class Timing(NamedTuple):
     piece_samples: int  # the size of the pieces to ask for
     lead_ns: int  # how far ahead of the sound the end of a piece is at the most
     window_ns: int  # the least delayed stamp is looked for within this much to either side
+    #: Record at so many times 24 kHz and keep every so-manieth sample. A server that mixes at 48 kHz would resample, and
+    #: its filter holds back an unknown part of each block; a reply has nothing above 12 kHz that could fold down.
+    oversampling: int = 1
 
 
 class RecorderFailed(RuntimeError):
@@ -70,8 +73,9 @@ class Recorder:
 
     def start(self) -> Self:
         """Starts recording; returns when the first piece is here. Raises RecorderFailed."""
-        piece = self._timing.piece_samples * _BYTES
-        form = ["--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1"]
+        times = self._timing.oversampling
+        piece = self._timing.piece_samples * times * _BYTES
+        form = ["--raw", "--format=s16le", f"--rate={RATE_HZ * times}", "--channels=1"]
         command = ["parec", f"--device={self.source}", *form, f"--latency={piece}"]
         try:
             self._process = subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -180,13 +184,14 @@ class Recorder:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
+        times = self._timing.oversampling
         rest = b""
         while piece := os.read(pipe, 1 << 16):
             stamp = time.monotonic_ns()
             piece = rest + piece
-            whole = len(piece) & ~1
+            whole = len(piece) - len(piece) % (_BYTES * times)
             rest = piece[whole:]
-            self._keep(piece[:whole], stamp)
+            self._keep(_every(times, piece[:whole]), stamp)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -200,3 +205,7 @@ class Recorder:
             self._counts.append(self.samples)
             self._stamps.append(stamp)
             self._changed.notify_all()
+
+
+def _every(nth: int, pcm: bytes) -> bytes:
+    return pcm if nth == 1 else array("h", pcm)[::nth].tobytes()

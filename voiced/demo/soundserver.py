@@ -278,7 +278,8 @@ class PipeWireServer(SoundServer):
         super().__init__(rate_hz, channels)
         self._quantum = quantum
         piece = quantum * RATE_HZ // _PIPEWIRE_CLOCK_HZ
-        self._timing = Timing(piece, lead_ns=quantum * _NS // _PIPEWIRE_CLOCK_HZ, window_ns=_NS)
+        lead_ns = quantum * _NS // _PIPEWIRE_CLOCK_HZ
+        self._timing = Timing(piece, lead_ns, window_ns=_NS, oversampling=_PIPEWIRE_CLOCK_HZ // RATE_HZ)
 
     def _launch(self) -> None:
         settings = self.directory / "home" / "pipewire" / "pipewire.conf.d"
