@@ -1,0 +1,63 @@
+import io
+import os
+import sys
+
+import pytest
+
+from voiced.supervisor.log import DEBUG, ERROR, INFO, WARNING, Log, is_journal
+
+
+def log(level: int = INFO, *, journal: bool = False, hidden: tuple[str, ...] = ()) -> tuple[Log, io.StringIO]:
+    stream = io.StringIO()
+    return Log(level, stream, journal=journal, hidden=hidden, clock=lambda: "12:00:00"), stream
+
+
+def test_one_line_for_one_thing() -> None:
+    say, stream = log()
+    say(INFO, "capture", "ready")
+    assert stream.getvalue() == "12:00:00 capture    ready\n"
+
+
+def test_more_lines_each_say_who() -> None:
+    say, stream = log()
+    say(ERROR, "network", "one\ntwo")
+    assert stream.getvalue() == "12:00:00 network    one\n12:00:00 network    two\n"
+
+
+def test_below_the_level_is_nothing() -> None:
+    say, stream = log(WARNING)
+    say(INFO, "capture", "ready")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(("level", "priority"), [(DEBUG, 7), (INFO, 6), (WARNING, 4), (ERROR, 3), (50, 3)])
+def test_the_journal_gets_priorities_and_no_time(level: int, priority: int) -> None:
+    say, stream = log(DEBUG, journal=True)
+    say(level, "capture", "ready")
+    assert stream.getvalue() == f"<{priority}>capture: ready\n"
+
+
+def test_secrets_are_hidden_whoever_says_them() -> None:
+    say, stream = log(hidden=("", "sk-1"))
+    say.hide("token-2")
+    say(INFO, "network", "Authorization: Bearer sk-1, or token-2?")
+    assert stream.getvalue().endswith("Bearer ***, or ***?\n")
+
+
+def test_a_reader_that_went_away_does_no_harm() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = open(writer, "w", buffering=1)  # noqa: SIM115  # closed below, where its complaint is expected
+    Log(INFO, stream, journal=False)(INFO, "voiced", "ready")
+    with pytest.raises(BrokenPipeError):
+        stream.close()
+
+
+def test_only_the_journals_own_stream_counts() -> None:
+    with open(os.devnull) as other:
+        found = os.fstat(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+        env = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        assert is_journal(env, sys.__stderr__.fileno() if sys.__stderr__ else 2)
+        assert not is_journal(env, other.fileno())
+        assert not is_journal({}, other.fileno())
+    assert not is_journal(env, 10**6)

@@ -1,0 +1,48 @@
+from typing import Any
+
+from voiced.config import Config, Secret
+from voiced.supervisor.processes import World, table
+from voiced.supervisor.provider import resolve
+
+
+def world(key: str = "", muted: bool = False, details: dict[str, Any] | None = None, **values: Any) -> World:
+    config = Config({name.replace("__", "."): value for name, value in values.items()}, "test")
+    return World(config, resolve(config, Secret(key) if key else None), 20, "own-token", muted, details or {})
+
+
+def settings(of: str, made: World) -> dict[str, Any] | None:
+    return {row.name: row.settings(made) for row in table(made.provider)}[of]
+
+
+def test_the_embedded_server_runs_only_where_it_answers() -> None:
+    assert [row.name for row in table(world().provider)] == ["embedded", "network", "capture", "playback"]
+    assert [row.name for row in table(world("sk-1").provider)] == ["network", "capture", "playback"]
+
+
+def test_capture_gets_its_section_and_the_mute() -> None:
+    made = settings("capture", world(muted=True, audio__capture__device="Jabra", audio__frame_ms=10))
+    assert made == {"log_level": 20, "device": "Jabra", "channels": 1, "rate": 24000, "frame_ms": 10, "muted": True}
+
+
+def test_playback_gets_its_section() -> None:
+    assert settings("playback", world()) == {"log_level": 20, "device": "", "channels": 1, "rate": 24000, "buffer_ms": 60}
+
+
+def test_network_gets_the_key_and_what_to_say() -> None:
+    made = settings("network", world("sk-1", realtime__language="de", turn__silence_ms=700))
+    assert made is not None
+    assert (made["token"], made["url"]) == ("sk-1", "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1")
+    assert (made["language"], made["silence_ms"], made["threshold"], made["prefix_padding_ms"]) == ("de", 700, 0.5, 300)
+    assert made["instructions"].startswith("You are the voice")
+
+
+def test_network_waits_for_the_embedded_servers_address() -> None:
+    assert settings("network", world()) is None
+    made = settings("network", world(details={"embedded": {"url": "ws://127.0.0.1:5/v1/realtime"}}))
+    assert made is not None
+    assert (made["url"], made["token"]) == ("ws://127.0.0.1:5/v1/realtime?model=voiced-embedded", "own-token")
+
+
+def test_the_embedded_server_gets_its_own_token_and_no_key() -> None:
+    made = settings("embedded", world("sk-1", realtime__provider="embedded", embedded__chat_model="qwen"))
+    assert made == {"log_level": 20, "token": "own-token", "voice": "", "chat_url": "", "chat_model": "qwen"}

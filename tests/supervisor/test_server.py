@@ -1,0 +1,197 @@
+"""The control and event sockets of a real daemon, from clients of every kind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.supervisor import running
+from tests.supervisor.running import Daemon
+from voiced import control
+
+pytestmark = pytest.mark.system
+_PATIENCE_MS = 8000
+
+
+Socket = zmq.Socket[bytes]
+
+
+class Clients:
+    """Sockets of this test, all closed at its end."""
+
+    def __init__(self) -> None:
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._sockets: list[Socket] = []  # or they would be collected, unclosed, at the end of the test
+
+    def connect(self, daemon: Daemon, kind: int, endpoint: str = "control") -> Socket:
+        socket = self._context.socket(kind)
+        self._sockets.append(socket)
+        socket.rcvtimeo = _PATIENCE_MS
+        socket.connect(f"ipc://{daemon.runtime}/{endpoint}")
+        return socket
+
+    def subscribe(self, daemon: Daemon, *topics: str) -> Socket:
+        socket = self.connect(daemon, zmq.SUB, "events")
+        for topic in topics:
+            socket.subscribe(topic)
+        return socket
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def clients() -> Iterator[Clients]:
+    made = Clients()
+    yield made
+    made.close()
+
+
+def ask(socket: Socket, request: Any) -> dict[str, Any]:
+    socket.send(msgpack.packb(request))
+    return received(socket)
+
+
+def received(socket: Socket) -> dict[str, Any]:
+    answer: dict[str, Any] = msgpack.unpackb(socket.recv())
+    return answer
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
+def test_both_kinds_of_client_are_served(clients: Clients, ready_daemon: Daemon, kind: int) -> None:
+    client = clients.connect(ready_daemon, kind)
+    for id in (1, "two", None, [3, {"four": 4.0}]):
+        answer = ask(client, {"v": 1, "id": id, "cmd": "ping", "args": {}})
+        result = {"version": answer["result"]["version"], "pid": ready_daemon.process.pid, "protocol": 1}
+        assert answer == {"v": 1, "id": id, "ok": True, "result": result}
+
+
+def test_what_may_be_left_out_is_left_out(clients: Clients, ready_daemon: Daemon) -> None:
+    assert ask(clients.connect(ready_daemon, zmq.REQ), {"cmd": "ping", "more": "ignored"})["ok"]
+
+
+def test_answers_find_their_requests(clients: Clients, ready_daemon: Daemon) -> None:
+    """A slow command does not hold up a quick one of the same client."""
+    client = clients.connect(ready_daemon, zmq.DEALER)
+    for id, cmd in enumerate(["interrupt", "ping", "mute", "status", "unmute", "transcript"]):
+        client.send(msgpack.packb({"id": id, "cmd": cmd}))
+    answers = {answer["id"]: answer for answer in (received(client) for _ in range(6))}
+    assert set(answers) == set(range(6))
+    assert answers[2]["result"] == {"muted": True}
+    assert answers[4]["result"] == {"muted": False}
+    assert answers[5]["result"] == {"turns": [{"limit": 20}]}
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        ([1, 2], {"code": "bad_request"}),
+        ({"id": 5}, {"code": "unknown_command"}),
+        ({"v": 2, "cmd": "ping"}, {"code": "unsupported_version"}),
+        ({"cmd": "say"}, {"code": "bad_argument", "field": "text"}),
+        ({"cmd": "ask", "args": {"text": "x"}}, {"code": "not_now", "message": "the server is away"}),
+    ],
+)
+def test_refusals(clients: Clients, ready_daemon: Daemon, request_: Any, error: dict[str, str]) -> None:
+    answer = ask(clients.connect(ready_daemon, zmq.REQ), request_)
+    assert not answer["ok"]
+    assert error.items() <= answer["error"].items()
+
+
+def test_too_large_is_refused(clients: Clients, ready_daemon: Daemon) -> None:
+    client = clients.connect(ready_daemon, zmq.REQ)
+    client.send(bytes((1 << 20) + 1))
+    assert received(client)["error"]["code"] == "bad_request"
+
+
+def test_a_child_that_gives_no_answer_is_a_timeout(clients: Clients, ready_daemon: Daemon) -> None:
+    with running.home() as home, running.daemon(home) as daemon:
+        answer = ask(clients.connect(daemon.wait_until_ready(), zmq.REQ), {"cmd": "say", "args": {"text": "deaf"}})
+    assert answer["error"]["code"] == "timeout"
+    assert "network process" in answer["error"]["message"]
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
+_ANYTHING = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_SCALARS, inner, max_size=4), max_leaves=12)
+#: Not `shutdown`, and nothing that makes the test children misbehave.
+_HARMLESS = [name for name in control.COMMANDS if name not in ("shutdown", "say")]
+_NEARLY = st.fixed_dictionaries(
+    {}, optional={"v": _ANYTHING | st.just(1), "id": _ANYTHING, "cmd": _ANYTHING | st.sampled_from(_HARMLESS), "args": _ANYTHING}
+)
+
+
+@given(st.binary(max_size=300) | _NEARLY.map(msgpack.packb) | _ANYTHING.map(msgpack.packb))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_get_an_answer(clients: Clients, ready_daemon: Daemon, body: bytes) -> None:
+    with clients.connect(ready_daemon, zmq.DEALER) as client:
+        client.send(body)
+        answer = received(client)
+    assert answer["v"] == 1
+    assert answer["ok"] or answer["error"]["code"] in ("bad_request", "unsupported_version", "unknown_command", "bad_argument", "not_now")
+    assert answer["ok"] or "Traceback" not in answer["error"]["message"]
+
+
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=6))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_frames_to_any_socket_are_survived(clients: Clients, ready_daemon: Daemon, frames: list[bytes]) -> None:
+    for kind, endpoint in ((zmq.DEALER, "control"), (zmq.DEALER, "family"), (zmq.XSUB, "events")):
+        with clients.connect(ready_daemon, kind, endpoint) as socket:
+            socket.send_multipart(frames)
+    with clients.connect(ready_daemon, zmq.REQ) as client:
+        assert ask(client, {"cmd": "ping"})["ok"]
+
+
+def event(socket: Socket) -> tuple[str, dict[str, Any]]:
+    topic, body = socket.recv_multipart()
+    return topic.decode(), msgpack.unpackb(body)
+
+
+@pytest.mark.parametrize("topic", ["", "sta", "status"])
+def test_a_snapshot_comes_first(clients: Clients, ready_daemon: Daemon, topic: str) -> None:
+    control_client = clients.connect(ready_daemon, zmq.DEALER)
+    for _ in range(5):  # events are about while the subscription arrives
+        control_client.send(msgpack.packb({"cmd": "toggle_mute"}))
+        with clients.subscribe(ready_daemon, topic) as socket:
+            name, body = event(socket)
+        assert name == "status"
+        assert body["v"] == 1
+        assert {"state", "muted", "session", "processes"} <= set(body["data"])
+        received(control_client)
+
+
+def test_another_topic_gets_no_snapshot(clients: Clients, ready_daemon: Daemon) -> None:
+    socket = clients.subscribe(ready_daemon, "flush", "status")
+    assert event(socket)[0] == "status"  # so the subscription to `flush`, sent before, stands
+    assert ask(clients.connect(ready_daemon, zmq.REQ), {"cmd": "interrupt"})["ok"]
+    topic, body = event(socket)
+    assert (topic, body["data"]["item_id"]) == ("flush", "item_1")
+
+
+def test_the_sequence_has_no_holes(clients: Clients, ready_daemon: Daemon) -> None:
+    everything = clients.subscribe(ready_daemon, "")
+    numbers = [event(everything)[1]["seq"]]
+    client = clients.connect(ready_daemon, zmq.REQ)
+    with clients.subscribe(ready_daemon, "status") as another:  # whose snapshot is one in the sequence, too
+        event(another)
+        for command in ("interrupt", "mute", "unmute", "interrupt"):
+            assert ask(client, {"cmd": command})["ok"]
+    flushes = 0
+    while flushes < 2:
+        topic, body = event(everything)
+        numbers.append(body["seq"])
+        flushes += topic == "flush"
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_status_tells_of_every_change_to_those_who_follow_it(clients: Clients, ready_daemon: Daemon) -> None:
+    socket = clients.subscribe(ready_daemon, "status")
+    assert event(socket)[1]["data"]["state"] == "idle"
+    client = clients.connect(ready_daemon, zmq.REQ)
+    ask(client, {"cmd": "mute"})
+    assert event(socket)[1]["data"]["state"] == "muted"
+    ask(client, {"cmd": "unmute"})
+    assert event(socket)[1]["data"]["state"] == "idle"

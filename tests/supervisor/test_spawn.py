@@ -1,0 +1,67 @@
+import os
+import select
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor.running import ROOT, until
+from voiced.supervisor.spawn import Spawned, child_environment, ending, figures
+
+pytestmark = pytest.mark.system
+ENV = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+
+
+def wait_for_end(child: Spawned) -> int:
+    assert select.select([child.pidfd], [], [], 10)[0]
+    status = child.ended()
+    assert status is not None
+    return status
+
+
+def test_settings_go_in_and_lines_come_out() -> None:
+    child = Spawned("tests.supervisor.children.echo", ENV)
+    assert child.ended() is None
+    child.send_settings({"lines": ["one", "x" * 10_000, "", "three"], "status": 3})
+    assert wait_for_end(child) == 3
+    lines, more = child.printed()
+    assert ([line[:5] for line in lines], more) == (["one", "xxxxx", "three"], False)
+    assert max(len(line) for line in lines) == 4096
+    child.reap()
+
+
+def test_what_a_child_started_goes_with_it() -> None:
+    child = Spawned("tests.supervisor.children.echo", ENV)
+    child.send_settings({"lines": [], "status": 0, "leave": True})
+    assert wait_for_end(child) == 0
+    lines, _ = child.printed()
+    pid = int(lines[0])
+    child.reap()
+    until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(), "end of the grandchild")
+
+
+def test_settings_for_a_dead_child_are_no_error() -> None:
+    child = Spawned("tests.supervisor.children.echo", ENV)
+    child.signal(signal.SIGKILL)
+    assert wait_for_end(child) == -signal.SIGKILL
+    child.send_settings({"lines": []})
+    child.reap()
+    child.signal(signal.SIGKILL)  # of nobody
+
+
+def test_the_environment_has_no_secret_and_none_of_systemds() -> None:
+    ours = {"MY_KEY": "sk", "NOTIFY_SOCKET": "/n", "CREDENTIALS_DIRECTORY": "/c", "LANG": "C", "PYTHONPATH": "/p"}
+    env = child_environment(ours, Path("/run/x"), "MY_KEY")
+    assert env == {"LANG": "C", "VOICED_RUNTIME_DIR": "/run/x", "VOICED_CHILD": "1", "PYTHONPATH": f"{ROOT}:/p"}
+
+
+def test_figures_are_those_of_the_process() -> None:
+    resident_kib, cpu_s = figures(os.getpid())
+    assert 5_000 < resident_kib < 2_000_000
+    assert cpu_s > 0
+    assert figures(2**22 + 1) == (0, 0.0)
+
+
+@pytest.mark.parametrize(("status", "text"), [(3, "exit status 3"), (-9, "killed by SIGKILL"), (-63, "killed by signal 63")])
+def test_an_ending_in_words(status: int, text: str) -> None:
+    assert ending(status) == text

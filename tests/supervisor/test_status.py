@@ -1,0 +1,158 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiced.control import EVENTS, STATES
+from voiced.supervisor.policy import State
+from voiced.supervisor.provider import Provider
+from voiced.supervisor.status import Emission, Status, percentile
+
+NAMES = ("network", "capture", "playback")
+PROVIDER = Provider("openai", "wss://api.openai.com/v1/realtime?model=m", "m", "marin", "", None)
+
+
+def status(conversation: str = "") -> Status:
+    made = Status(PROVIDER, version="1", pid=7, now_s=100.0, names=NAMES)
+    if conversation:
+        for number, name in enumerate(NAMES):
+            made.process(name, State.READY, 10 + number, 0, "", 101.0)
+            made.ready(name, {"device": "dev", "rate": 24000} if name != "network" else {})
+        made.published("network", "state", {"state": conversation})
+    return made
+
+
+def test_it_connects_until_all_are_ready() -> None:
+    made = status()
+    assert made.state == "connecting"
+    for name in NAMES:
+        assert not made.all_ready
+        made.process(name, State.READY, 1, 0, "", 1.0)
+    assert made.all_ready
+
+
+@pytest.mark.parametrize("state", ["idle", "hearing", "thinking", "speaking"])
+def test_the_conversation_is_the_state(state: str) -> None:
+    assert status(state).state == state
+
+
+@pytest.mark.parametrize(
+    ("conversation", "shown"), [("idle", "muted"), ("listening", "muted"), ("speaking", "speaking"), ("thinking", "thinking")]
+)
+def test_muted_shows_where_only_the_user_is_waited_for(conversation: str, shown: str) -> None:
+    made = status(conversation)
+    made.answered("capture", {"muted": True})
+    assert (made.state, made.muted) == (shown, True)
+
+
+def test_a_change_of_state_is_an_event_once() -> None:
+    made = status("idle")
+    assert made.published("network", "state", {"state": "hearing"}) == [("state", {"state": "hearing", "previous": "idle"})]
+    assert made.published("network", "state", {"state": "hearing"}) == []
+
+
+def test_a_process_that_is_down_means_connecting_and_closes_its_device() -> None:
+    made = status("idle")
+    (topic, data), *state = made.process("capture", State.BACKOFF, None, 1, "killed by SIGKILL", 200.0)
+    assert (topic, data) == (
+        "process",
+        {"name": "capture", "state": "backoff", "pid": None, "restarts": 1, "reason": "killed by SIGKILL"},
+    )
+    assert state == [("state", {"state": "connecting", "previous": "idle"})]
+    assert made.snapshot(200.0, {})["audio"]["capture"]["open"] is False
+
+
+def test_a_process_given_up_is_a_failure() -> None:
+    made = status("idle")
+    made.process("capture", State.GIVEN_UP, None, 5, "", 200.0)
+    assert made.state == "failed"
+
+
+def test_a_server_that_refuses_for_good_is_a_failure_until_it_takes_us() -> None:
+    made = status("idle")
+    error = ("error", {"code": "key_refused", "message": "the key", "fatal": True})
+    assert made.failed("network", "key_refused", "the key", fatal=True)[0] == error
+    assert made.state == "failed"
+    assert made.snapshot(1.0, {})["session"]["last_error"] == "the key"
+    made.published("network", "session", {"connected": True})
+    assert made.state == "idle"
+
+
+def test_offline_wins_over_a_network_process_that_is_not_ready() -> None:
+    made = status()
+    made.published("network", "state", {"state": "offline"})
+    assert made.state == "offline"
+
+
+def test_barge_in_is_counted_where_something_was_stopped() -> None:
+    made = status("idle")
+    for latency_ms in (1.0, 3.0, 2.0, None):
+        made.published("network", "flush", {"epoch": 1, "latency_ms": latency_ms})
+    assert made.snapshot(1.0, {})["barge_in"] == {"count": 3, "last_ms": 2.0, "p50_ms": 2.0, "p95_ms": 3.0, "max_ms": 3.0}
+
+
+def test_unknown_topics_and_forged_status_are_dropped() -> None:
+    made = status("idle")
+    assert made.published("network", "status", {"state": "hacked"}) == []
+    assert made.published("network", "nonsense", {}) == []
+
+
+def test_figures_are_kept_as_far_as_the_contract_knows_them() -> None:
+    made = status("idle")
+    made.beat("capture", {"overruns": 3, "level_dbfs": -31.5, "secret": "no"})
+    capture = made.snapshot(1.0, {})["audio"]["capture"]
+    assert capture == {"device": "dev", "rate": 24000, "overruns": 3, "level_dbfs": -31.5, "open": True}
+
+
+def test_the_snapshot_has_the_rows_of_the_contract() -> None:
+    snapshot = status("idle").snapshot(160.5, {7: (2048, 1.234), 10: (1024, 0.5)})
+    assert [row["name"] for row in snapshot["processes"]] == ["supervisor", *NAMES]
+    supervisor = {"name": "supervisor", "pid": 7, "state": "ready", "restarts": 0, "uptime_s": 60.5, "rss_kib": 2048, "cpu_s": 1.23}
+    assert snapshot["processes"][0] == supervisor
+    assert snapshot["processes"][2]["rss_kib"] == 0, "a process that went between listing and looking"
+    assert {"state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in"} == set(snapshot)
+
+
+_NEWS = st.one_of(
+    st.tuples(st.just("process"), st.sampled_from(NAMES), st.sampled_from(State)),
+    st.tuples(st.just("ready"), st.sampled_from(NAMES), st.just({})),
+    st.tuples(st.just("state"), st.just("network"), st.sampled_from(STATES)),
+    st.tuples(st.just("muted"), st.just("capture"), st.booleans()),
+    st.tuples(st.just("failed"), st.sampled_from(NAMES), st.booleans()),
+)
+
+
+def _tell(made: Status, kind: str, name: str, what: Any) -> list[Emission]:
+    match kind:
+        case "process":
+            return made.process(name, what, 1, 0, "", 1.0)
+        case "ready":
+            return made.ready(name, {})
+        case "state":
+            return made.published(name, "state", {"state": what})
+        case "muted":
+            return made.answered(name, {"muted": what})
+    return made.failed(name, "internal", "x", fatal=what)
+
+
+@given(st.lists(_NEWS, max_size=30))
+def test_events_tell_the_same_story_as_the_state(news: list[tuple[str, str, Any]]) -> None:
+    made = status()
+    told = made.state
+    for kind, name, what in news:
+        for topic, data in _tell(made, kind, name, what):
+            assert set(data) <= set(EVENTS[topic].fields)
+            if topic == "state":
+                assert data["previous"] == told
+                told = data["state"]
+        assert told == made.state
+        assert made.state in STATES
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [([], 50, None), ([5.0], 95, 5.0), ([1.0, 2.0], 50, 1.0), ([float(n) for n in range(1, 101)], 95, 95.0)],
+)
+def test_percentile_by_nearest_rank(values: list[float], percent: int, expected: float | None) -> None:
+    assert percentile(values, percent) == expected
