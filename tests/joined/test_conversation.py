@@ -61,7 +61,7 @@ def test_after_an_interruption_the_next_answer_is_heard() -> None:
 
 
 @pytest.mark.parametrize("wire_ms", [0, 160, 480])
-def test_an_answer_of_which_nothing_was_heard_is_gone_from_the_server_too(wire_ms: int) -> None:
+def test_an_answer_interrupted_at_its_very_beginning_is_as_long_as_it_was_heard(wire_ms: int) -> None:
     room = Room(reply_ms=3000, wire_ms=wire_ms)
     room.speak()
     while not room.assistant_entries:
@@ -73,6 +73,17 @@ def test_an_answer_of_which_nothing_was_heard_is_gone_from_the_server_too(wire_m
     for entry in room.assistant_entries:
         assert entry.id not in deleted
         assert entry.audio_ms == heard.get(entry.id, 3000)
+
+
+def test_an_answer_stopped_before_its_first_sample_is_taken_back() -> None:
+    room = Room(reply_ms=3000)
+    room.speak()
+    while not room.playout.active:
+        room.pass_ms(STEP_MS)
+    assert room.order("interrupt")["played_ms"] == 0
+    assert room.sent_of(ItemTruncate) == []
+    assert len(room.sent_of(ItemDelete)) == 1
+    assert room.assistant_entries == []
 
 
 def test_ask_is_a_turn_and_say_is_said_outside_of_it() -> None:

@@ -98,7 +98,7 @@ def _create(path: Path, format: OpenFormat, closing: contextlib.ExitStack) -> wa
         raw = closing.enter_context(path.open("wb"))
     except OSError as error:
         raise DeviceUnavailable(f"can't write audio.playback.device file:{path}: {error.strerror}") from error
-    file = closing.enter_context(wave.open(raw, "wb"))
+    file = closing.enter_context(wave.open(raw, "wb"))  # noqa: SIM115  # it is one
     file.setnchannels(format.channels)
     file.setsampwidth(_BYTES_PER_SAMPLE)
     file.setframerate(format.rate)
