@@ -18,7 +18,8 @@ from voiced.playback.playout import Playout
 MS = 1_000_000
 #: The server's detector judges windows of 32 ms, the microphone sends frames of 20: both divide this.
 STEP_MS = 160
-_DEVICE_MS = 60
+#: Topped up only once a step, the loudspeaker must hold more than one.
+_DEVICE_MS = 60 + STEP_MS
 SETTINGS = {
     "provider": "embedded",
     "url": "ws://joined/v1/realtime",
@@ -120,8 +121,7 @@ class Room:
             return
         if not self.playout.running:
             self.playout.begin(self._now)
-        # A device is topped up all the time; here only every STEP_MS, so it is given as much as it will have played.
-        _, started = self.playout.take(24 * (_DEVICE_MS + STEP_MS))
+        _, started = self.playout.take(24 * _DEVICE_MS)
         for part in started:
             self._client(self.session.heard(part, self._now))
 
