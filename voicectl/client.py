@@ -35,9 +35,10 @@ class Client:
 
     def __init__(self, directory: str | os.PathLike[str] | None = None, *, timeout_s: float = 5.0) -> None:
         self.timeout_s = timeout_s
-        self._bus = Bus(os.fspath(directory) if directory is not None else runtime_dir())
+        self._directory = os.fspath(directory) if directory is not None else runtime_dir()
         self._last_id = 0
         self._require_socket(CONTROL)
+        self._bus = Bus(self._directory)
         self._socket = self._bus.connect(CONTROL)
 
     def call(self, command: str, **args: Any) -> dict[str, Any]:
@@ -111,8 +112,8 @@ class Client:
         self.close()
 
     def _require_socket(self, endpoint: Endpoint) -> None:
-        if not os.path.exists(_path(self._bus, endpoint)):
-            raise _not_running(self._bus)
+        if not os.path.exists(self._path(endpoint)):
+            raise self._not_running()
 
     def _require_listener(self, endpoint: Endpoint) -> None:
         """ZeroMQ connects to nobody, and waits; the socket that a killed daemon left behind refuses a plain connection."""
@@ -121,9 +122,15 @@ class Client:
         self._require_socket(endpoint)
         with socket.socket(socket.AF_UNIX) as probe:
             try:
-                probe.connect(_path(self._bus, endpoint))
+                probe.connect(self._path(endpoint))
             except OSError as error:
-                raise _not_running(self._bus) from error
+                raise self._not_running() from error
+
+    def _path(self, endpoint: Endpoint) -> str:
+        return address(self._directory, endpoint).removeprefix("ipc://")
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(f"voiced is not running in {self._directory}; start it with `voiced`, or `systemctl --user start voiced`")
 
 
 class Events:
@@ -178,11 +185,3 @@ class Events:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _path(bus: Bus, endpoint: Endpoint) -> str:
-    return address(bus.directory, endpoint).removeprefix("ipc://")
-
-
-def _not_running(bus: Bus) -> NotRunning:
-    return NotRunning(f"voiced is not running in {bus.directory}; start it with `voiced`, or `systemctl --user start voiced`")
