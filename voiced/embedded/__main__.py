@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 import click
 
@@ -14,7 +15,9 @@ from voiced.embedded.server import Server
 from voiced.embedded.workers import Workers
 from voiced.errors import NotNow, VoicedError
 
-_WAIT_MS = 500
+_WAIT_MS = 250
+#: How long models may take to finish what they are at when the server is asked to stop.
+_PATIENCE_S = 0.3
 
 
 @click.command(help="Serves the OpenAI Realtime API on loopback, offline, until it is interrupted.")
@@ -30,38 +33,64 @@ def _alone(port: int, token: str | None, chat_url: str | None, chat_model: str |
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        server, _ = _start(port, token, chat_url, chat_model, voice)
+        serving = _Serving(port, token, chat_url, chat_model, voice)
     except VoicedError as error:
         print(f"voiced.embedded: {error.message}", file=sys.stderr)
         sys.exit(error.exit_status)
-    print(f"listening on {server.url}", flush=True)
+    print(f"listening on {serving.server.url}", flush=True)
     stop.wait()
-    server.stop()
+    serving.stop()
+    _leave(0, serving)
 
 
-def _body(child: children.Child) -> None:
-    settings = child.settings
-    server, workers = _start(0, settings.get("token"), settings.get("chat_url"), settings.get("chat_model"), settings.get("voice"))
-    child.ready(url=server.url)
-    while not child.stopping:
-        child.wait(_WAIT_MS)
-        for order in child.orders():
-            child.refuse(order, NotNow(f"the embedded server takes no orders, {order.command} neither"))
-        child.beat(lambda: {"sessions": server.sessions, **workers.loaded()}, children.now_ns())
-    server.stop()
+class _Serving:
+    """The server and its workers. The socket listens at once; the models load meanwhile."""
+
+    def __init__(self, port: int, token: str | None, chat_url: str | None, chat_model: str | None, voice: str | None) -> None:
+        self.workers = Workers(candidates(chat_url or None, chat_model or None, voice or None))
+        self.server = Server(self.workers, port, token or None)
+        self.workers.start()
+        self.server.start()
+        self.stopped = True
+
+    def stats(self) -> dict[str, Any]:
+        return {"sessions": self.server.sessions, **self.workers.loaded()}
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.stopped = self.workers.stop(_PATIENCE_S)
 
 
-def _start(port: int, token: str | None, chat_url: str | None, chat_model: str | None, voice: str | None) -> tuple[Server, Workers]:
-    workers = Workers(candidates(chat_url, chat_model, voice))
-    server = Server(workers, port, token or None)
-    workers.start()
-    server.start()
-    return server, workers
+def _as_child() -> int:
+    serving: list[_Serving] = []
+
+    def body(child: children.Child) -> None:
+        settings = child.settings
+        serving.append(_Serving(0, *(settings.get(name) for name in ("token", "chat_url", "chat_model", "voice"))))
+        child.ready(url=serving[0].server.url)
+        while not child.stopping:
+            child.wait(_WAIT_MS)
+            for order in child.orders():
+                child.refuse(order, NotNow(f"the embedded server takes no orders, so no {order.command}"))
+            child.beat(serving[0].stats, children.now_ns())
+        serving[0].stop()
+
+    status = children.run("embedded", body)
+    return _leave(status, *serving)
+
+
+def _leave(status: int, *servings: _Serving) -> int:
+    """Leaves at once where a model still runs: see Workers.stop."""
+    if not all(serving.stopped for serving in servings):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def main() -> int:
     if os.environ.get("VOICED_CHILD") == "1":
-        return children.run("embedded", _body)
+        return _as_child()
     _alone()
     return 0
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,35 +47,27 @@ class Chat:
         system = f"{think.instructions}\n\n{_SPOKEN} It is {now:%A, %d %B %Y, %H:%M}."
         messages = [{"role": "system", "content": system}, *_messages(think)]
         body = {"model": self._model or self._first_model(), "messages": messages, "stream": True}
-        connection = self._connect()
-        try:
-            connection.request("POST", f"{self._path}/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-            yield from _pieces(self._checked(connection.getresponse()))
-        finally:
-            connection.close()
+        with self._ask("POST", "chat/completions", body) as response:
+            yield from _pieces(response)
 
     def _first_model(self) -> str:
         """The first model that the server offers."""
-        connection = self._connect()
-        try:
-            connection.request("GET", f"{self._path}/models")
-            listed: dict[str, Any] = json.load(self._checked(connection.getresponse()))
-            self._model = str(listed["data"][0]["id"])
-            return self._model
-        finally:
-            connection.close()
+        with self._ask("GET", "models") as response:
+            listed: dict[str, Any] = json.load(response)
+        self._model = str(listed["data"][0]["id"])
+        return self._model
 
-    def _connect(self) -> http.client.HTTPConnection:
+    @contextmanager
+    def _ask(self, method: str, what: str, body: dict[str, Any] | None = None) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, timeout=_CONNECT_LIMIT_S)
-        connection.connect()
-        connection.sock.settimeout(_SILENCE_LIMIT_S)
-        return connection
-
-    def _checked(self, response: http.client.HTTPResponse) -> http.client.HTTPResponse:
-        if response.status != http.client.OK:
-            raise self._failed(f"HTTP {response.status} {response.reason}")
-        return response
+        with closing(kind(self._host, timeout=_CONNECT_LIMIT_S)) as connection:
+            connection.connect()
+            connection.sock.settimeout(_SILENCE_LIMIT_S)
+            connection.request(method, f"{self._path}/{what}", json.dumps(body) if body else None, {"Content-Type": "application/json"})
+            with connection.getresponse() as response:
+                if response.status != http.client.OK:
+                    raise self._failed(f"HTTP {response.status} {response.reason}")
+                yield response
 
     def _failed(self, why: str) -> ModelFailed:
         return ModelFailed(

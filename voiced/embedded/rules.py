@@ -15,11 +15,11 @@ from voiced.embedded.work import Said
 _VERBATIM = re.compile(r"\s*say exactly\b[^\n]*:\s*\n\s*\n(?P<text>.+)", re.IGNORECASE | re.DOTALL)
 _COUNT_LIMIT = 200
 
-_ONES = re.findall(
+_ONES: list[str] = re.findall(
     r"\w+",
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
 )
-_TENS = re.findall(r"\w+", "zero ten twenty thirty forty fifty sixty seventy eighty ninety")
+_TENS: list[str] = re.findall(r"\w+", "zero ten twenty thirty forty fifty sixty seventy eighty ninety")
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth", "twelve": "twelfth"}
 
 NO_RECOGNITION = (
@@ -97,25 +97,28 @@ def _date(_match: re.Match[str], _said: tuple[Said, ...], now: datetime) -> str:
 
 
 def _count(match: re.Match[str], _said: tuple[Said, ...], _now: datetime) -> str:
-    limits = [number for number in map(_number, re.findall(r"[a-z]+|\d+", match["rest"])) if number]
-    if "from" in match["rest"] and len(limits) > 1:
-        first, last = limits[0], limits[1]
-    else:
-        first, last = 1, sum(limits) if limits else 10
+    limits = [number for span in re.split(r"\b(?:to|until|till)\b", match["rest"]) if (number := _number_in(span))]
+    first, last = (limits[0], limits[-1]) if len(limits) > 1 else (1, limits[0] if limits else 10)
+    first = min(first, _COUNT_LIMIT)
     last = min(last, _COUNT_LIMIT)
     numbers = [number_in_words(number) for number in (range(first, last + 1) if first <= last else range(first, last - 1, -1))]
     rows = [", ".join(numbers[start : start + 10]) for start in range(0, len(numbers), 10)]
     return " ".join(f"{row[0].upper()}{row[1:]}." for row in rows)
 
 
-def _number(word: str) -> int | None:
-    if word.isdigit():
-        return int(word)
-    if word in _ONES:
-        return _ONES.index(word)
-    if word in _TENS:
-        return _TENS.index(word) * 10
-    return 100 if word == "hundred" else None
+def _number_in(text: str) -> int:
+    """The number that a text names, in digits or words; 0 where it names none."""
+    number = 0
+    for word in re.findall(r"[a-z]+|\d+", text):
+        if word.isdigit():
+            number += int(word)
+        elif word in _ONES:
+            number += _ONES.index(word)
+        elif word in _TENS:
+            number += _TENS.index(word) * 10
+        elif word == "hundred":
+            number = max(1, number) * 100
+    return number
 
 
 def _go_on(_match: re.Match[str], said: tuple[Said, ...], _now: datetime) -> str | None:

@@ -5,6 +5,8 @@ import re
 #: A full stop ends a sentence only before a space, and not after an initial or a common abbreviation.
 _END = re.compile(r"[.!?…][\"”’)\]]*(?=\s)|\n+")
 _NO_END = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|St|e\.g|i\.e|etc|vs|No)\.$")
+#: The first words are worth having early: they end at a comma, where the sentence does not end first.
+_FIRST_CLAUSE = re.compile(r"^.{30,}?[,;:](?=\s)")
 #: No voice can say an endless sentence at once; cut it at a comma or a space.
 _LONGEST = 300
 
@@ -12,14 +14,16 @@ _LONGEST = 300
 class Sentences:
     def __init__(self) -> None:
         self._rest = ""
+        self._begun = False
 
     def feed(self, text: str) -> list[str]:
         """The sentences that are complete by now."""
         self._rest += text
         done = []
-        while (cut := _first_cut(self._rest)) is not None:
+        while (cut := _first_cut(self._rest, begun=self._begun)) is not None:
             done.append(self._rest[:cut].strip())
             self._rest = self._rest[cut:]
+            self._begun = True
         return [sentence for sentence in done if sentence]
 
     def end(self) -> list[str]:
@@ -29,10 +33,12 @@ class Sentences:
         return done
 
 
-def _first_cut(text: str) -> int | None:
+def _first_cut(text: str, *, begun: bool) -> int | None:
     for end in _END.finditer(text):
         if "\n" in end[0] or not _NO_END.search(text[: end.end()]):
             return end.end()
+    if not begun and (clause := _FIRST_CLAUSE.match(text)):
+        return clause.end()
     if len(text) <= _LONGEST:
         return None
     return max(text.rfind(", ", 0, _LONGEST) + 1, 0) or max(text.rfind(" ", 0, _LONGEST), 0) or _LONGEST

@@ -5,6 +5,7 @@ import http
 import logging
 import socket
 import threading
+from collections.abc import Sequence
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server as WebSocketServer
 from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from voiced.embedded.engine import random_id
 from voiced.embedded.settings import DEFAULT_MODEL
@@ -27,6 +29,8 @@ _SESSIONS = 8
 _MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 _BETA_CLOSE_CODE = 4000
 _BETA_REFUSED = "beta_api_shape_disabled"
+#: What clients that can't set headers offer (browsers; realtime-protocol 1.1).
+_SUBPROTOCOL = Subprotocol("realtime")
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
 
@@ -131,8 +135,8 @@ def _subprotocols(request: Request) -> list[str]:
     return [name.strip() for line in request.headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",")]
 
 
-def _select_subprotocol(_connection: ServerConnection, offered: "list[str] | object") -> None:
-    return None
+def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return _SUBPROTOCOL if _SUBPROTOCOL in offered else None
 
 
 def _is_local(origin: str | None) -> bool:

@@ -7,6 +7,7 @@ meanwhile waits for its worker.
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,6 +23,8 @@ NO_RECOGNISER = "no speech recognition is installed; install voiced with its spe
 NO_VOICE = "no speech synthesis is installed; install voiced with its speech packages, or the program flite or espeak-ng"
 
 Part = TypeVar("Part")
+#: None asks the thread behind it to end.
+Queue = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class _Slot(Generic[Part]):
@@ -62,17 +65,33 @@ class Workers:
         self._recogniser = _Slot("recognition", candidates.recognisers)
         self._voice = _Slot("voice", candidates.voices)
         self._model = _Slot("language model", candidates.models)
-        self._to_recognise: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._to_think: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._to_speak: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._to_recognise: Queue = queue.SimpleQueue()
+        self._to_think: Queue = queue.SimpleQueue()
+        self._to_speak: Queue = queue.SimpleQueue()
+        self._threads: list[tuple[threading.Thread, Queue]] = []
 
     def start(self) -> None:
-        """Starts the threads; they load their models first. They end with the process: a model's run can't be stopped
-        from outside, and none holds anything that must be put in order."""
-        for slot, work in ((self._voice, self._to_speak), (self._recogniser, self._to_recognise), (self._model, self._to_think)):
-            threading.Thread(target=self._run, args=(slot.load, work), name=slot.state, daemon=True).start()
+        """Starts the threads; they load their models first."""
+        self._add("voice", self._voice.load, self._to_speak)
+        self._add("recognition", self._recogniser.load, self._to_recognise)
+        self._add("brain", self._model.load, self._to_think)
         for _ in range(_THINKERS - 1):
-            threading.Thread(target=self._run, args=(self._model.wait, self._to_think), daemon=True).start()
+            self._add("brain", self._model.wait, self._to_think)
+
+    def stop(self, within_s: float) -> bool:
+        """Ends the threads. False where one is still deep in a model: Python must not be finalised under it, as it would
+        come back into an interpreter that is gone, and the C++ around it aborts the process."""
+        for _, work in self._threads:
+            work.put(None)
+        deadline = time.monotonic() + within_s
+        for thread, _ in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread, _ in self._threads)
+
+    def _add(self, name: str, first: Callable[[], object], work: Queue) -> None:
+        thread = threading.Thread(target=self._run, args=(first, work), name=name, daemon=True)
+        self._threads.append((thread, work))
+        thread.start()
 
     def loaded(self) -> dict[str, str]:
         """Who does what, for the status."""
@@ -124,10 +143,9 @@ class Workers:
         self._to_speak.put(job)
 
     @staticmethod
-    def _run(first: Callable[[], object], work: "queue.SimpleQueue[Callable[[], None]]") -> None:
+    def _run(first: Callable[[], object], work: Queue) -> None:
         first()
-        while True:
-            job = work.get()
+        while (job := work.get()) is not None:
             try:
                 job()
             except Exception:  # a bug in one job must not silence all sessions; the response hangs, the log says why

@@ -1,0 +1,126 @@
+"""The chat URL, against a real HTTP server."""
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from voiced.embedded.chat import Chat
+from voiced.embedded.parts import ModelFailed
+from voiced.embedded.work import Said, Think
+
+NOON = datetime(2026, 11, 22, 12, 5)
+THINK = Think("r", "Be brief.", (Said("user", "Why?"), Said("assistant", "Because."), Said("user", "And?")))
+
+
+class Ollama(http.server.ThreadingHTTPServer):
+    """What an OpenAI-compatible server does, and some that do it badly."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.answer: tuple[int, str, bytes] = (200, "text/event-stream", b"")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Ollama
+
+    def do_GET(self) -> None:
+        self._answer(200, "application/json", b'{"data": [{"id": "first-model"}]}')
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append({"path": self.path, **body})
+        self._answer(*self.server.answer)
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+@pytest.fixture
+def ollama() -> Iterator[Ollama]:
+    with Ollama() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def streamed(*pieces: str) -> bytes:
+    chunks = [json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in pieces]
+    return "".join(f"data: {chunk}\n\n" for chunk in (*chunks, "[DONE]")).encode()
+
+
+def answer(chat: Chat, most: int = 100) -> list[str]:
+    pieces: list[str] = []
+    chat.answer(THINK, NOON, lambda: len(pieces) < most, pieces.append)
+    return pieces
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/", "/v1/chat/completions"])
+def test_the_conversation_is_sent_and_the_answer_streamed(ollama: Ollama, tail: str) -> None:
+    ollama.answer = (200, "text/event-stream", b": hello\n\n" + streamed("Be", "cause."))
+    assert answer(Chat(ollama.url + tail)) == ["Be", "cause."]
+    asked = ollama.asked[0]
+    assert (asked["path"], asked["model"], asked["stream"]) == ("/v1/chat/completions", "first-model", True)
+    assert [message["role"] for message in asked["messages"]] == ["system", "user", "assistant", "user"]
+    assert "Be brief." in asked["messages"][0]["content"]
+    assert "Sunday, 22 November 2026, 12:05" in asked["messages"][0]["content"]
+
+
+def test_the_model_may_be_named(ollama: Ollama) -> None:
+    ollama.answer = (200, "text/event-stream", streamed("x"))
+    answer(Chat(ollama.url, "qwen"))
+    assert ollama.asked[0]["model"] == "qwen"
+
+
+def test_a_server_that_does_not_stream(ollama: Ollama) -> None:
+    ollama.answer = (200, "application/json", b'{"choices": [{"message": {"content": "All at once."}}]}')
+    assert answer(Chat(ollama.url)) == ["All at once."]
+
+
+def test_nobody_wants_it_any_more(ollama: Ollama) -> None:
+    ollama.answer = (200, "text/event-stream", streamed(*"abcdef"))
+    assert answer(Chat(ollama.url), most=2) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (500, "text/plain", b"oops"),
+        (404, "application/json", b'{"error": "model not found"}'),
+        (200, "text/event-stream", b"data: {nonsense\n\n"),
+        (200, "text/event-stream", b'data: {"choices": [7]}\n\n'),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b'{"choices": []}'),
+    ],
+)
+def test_a_server_that_fails(ollama: Ollama, bad: tuple[int, str, bytes]) -> None:
+    ollama.answer = bad
+    with pytest.raises(ModelFailed, match=r"127\.0\.0\.1:\d+/v1 gave no answer .*check embedded\.chat_url") as caught:
+        answer(Chat(ollama.url))
+    assert "I can't reach my language model at 127.0.0.1" in caught.value.spoken
+
+
+def test_no_server_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ModelFailed, match="ConnectionRefusedError"):
+        answer(Chat(f"http://127.0.0.1:{port}"))
