@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ def main() -> int:
     unknown = set(chosen.names) - set(GROUPS)
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended in order
     _put_ourselves_first()
     since, others = time.monotonic(), os.getloadavg()[0]
     figures = [figure for name in chosen.names or GROUPS for figure in GROUPS[name](QUICK if chosen.quick else FULL)]

@@ -133,18 +133,15 @@ def busy_cores() -> Iterator[None]:
 
 
 class Cost(NamedTuple):
-    """What a family of processes has used so far, and holds now."""
+    """What a process has used so far, and holds now."""
 
     cpu_s: float
     pss_mib: float
 
 
-def cost(pid: int) -> Cost:
-    """Of this process and all its descendants."""
-    family = _family(pid)
-    ticks = sum(int(ticks) for each in family for ticks in _stat(each)[11:13])
-    pss_kib = sum(_pss_kib(each) for each in family)
-    return Cost(ticks * _TICK_S, pss_kib / 1024)
+def cost(pid: int) -> dict[str, Cost]:
+    """Of this process and all its descendants, by the module that each runs."""
+    return {_module(each): Cost(sum(int(ticks) for ticks in _stat(each)[11:13]) * _TICK_S, _pss_kib(each) / 1024) for each in _family(pid)}
 
 
 def _family(pid: int) -> list[int]:
@@ -157,6 +154,11 @@ def _family(pid: int) -> list[int]:
     for member in family:  # which grows as it is walked
         family += [child for child, parent in parents.items() if parent == member]
     return family
+
+
+def _module(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index("-m") + 1] if "-m" in words else words[0]
 
 
 def _stat(pid: int) -> list[str]:

@@ -21,6 +21,7 @@ from voiced.network import events
 _NS = 1_000_000_000
 _LOOP_S = 60.0
 _LOUD = 6000
+_SAMPLES = 3
 _BURST = array("h", ([16000] * 12 + [-16000] * 12) * 30).tobytes()  # 30 ms of a 1 kHz square wave
 
 
@@ -70,15 +71,15 @@ def costs(options: Options) -> Iterator[Figure]:
     """Processor and memory of all our processes; without a recorder, which would wake the sound server every millisecond."""
     progress("costs")
     with PulseServer() as sound, ScriptedServer() as server, Voiced(server.url, sound) as program:
-        silent = [_cpu_percent(program, options.cost_s) for _ in range(3)]
+        silent = _cpu_percent(program, options.cost_s)
         reply = server.begin_reply()
-        server.send_audio(reply, sounds.noise(3 * options.cost_s + 5, seed=3))
+        server.send_audio(reply, sounds.noise(_SAMPLES * options.cost_s + 5, seed=3))
         server.roundtrip()
-        speaking = [_cpu_percent(program, options.cost_s) for _ in range(3)]
-        memory = [cost(program.pid).pss_mib]
-    yield Figure("CPU, connected and silent", "% of a core", silent, 3)
-    yield Figure("CPU, speaking", "% of a core", speaking, 8)
-    yield Figure("memory (PSS), all processes", "MiB", memory, 60)
+        speaking = _cpu_percent(program, options.cost_s)
+        memory = {name: each.pss_mib for name, each in cost(program.pid).items()}
+    yield Figure("CPU, connected and silent", "% of a core", _totals(silent), 3, note=_shares(silent[-1]))
+    yield Figure("CPU, speaking", "% of a core", _totals(speaking), 8, note=_shares(speaking[-1]))
+    yield Figure("memory (PSS), all processes", "MiB", _totals([memory]), 60, note=_shares(memory))
 
 
 def voicectl(options: Options) -> Iterator[Figure]:
@@ -120,10 +121,23 @@ def _beyond_the_frame_ms(received: Received, append: events.InputAudioAppend, st
     return (received.mono_ns - full_ns) / 1e6
 
 
-def _cpu_percent(program: Program, seconds: float) -> float:
-    before, since = cost(program.pid).cpu_s, time.monotonic()
-    time.sleep(seconds)
-    return (cost(program.pid).cpu_s - before) / (time.monotonic() - since) * 100
+def _cpu_percent(program: Program, seconds: float) -> list[dict[str, float]]:
+    """Of a core, by process, over `seconds`, a few times in a row."""
+    samples = []
+    for _ in range(_SAMPLES):
+        before, since = cost(program.pid), time.monotonic()
+        time.sleep(seconds)
+        after, passed_s = cost(program.pid), time.monotonic() - since
+        samples.append({name: (after[name].cpu_s - before[name].cpu_s) / passed_s * 100 for name in before})
+    return samples
+
+
+def _totals(samples: list[dict[str, float]]) -> list[float]:
+    return [sum(sample.values()) for sample in samples]
+
+
+def _shares(sample: dict[str, float]) -> str:
+    return ", ".join(f"{name.removeprefix('voiced.')} {value:.1f}" for name, value in sample.items())
 
 
 def _run_ms(command: list[str], env: dict[str, str]) -> float:

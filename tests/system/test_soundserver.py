@@ -16,6 +16,8 @@ import pytest
 from voiced.demo.recorder import RATE_HZ, Recorder, RecorderFailed
 from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
 
+pytestmark = pytest.mark.system
+
 BLOCK_MS = {"PulseAudio": 2, "PipeWire": 50}
 
 PLAY = """
