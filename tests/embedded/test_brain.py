@@ -13,7 +13,7 @@ from voiced.embedded.work import Said, Think
 NOON = datetime(2026, 11, 22, 12, 5)
 
 
-def ask(*said: str | None | Said) -> str | None:
+def ask(*said: str | Said | None) -> str | None:
     turns = tuple(turn if isinstance(turn, Said) else Said("user", turn) for turn in said)
     return rules.answer(turns, NOON)
 

@@ -98,7 +98,9 @@ def truncate(driver: Driver, item_id: str, ms: int, index: int = 0) -> list[dict
 def test_truncate_cuts_the_sound_and_drops_the_transcript() -> None:
     driver, item_id = answered()
     truncated = truncate(driver, item_id, 1500)
-    assert [(event["type"], event["audio_end_ms"], event["content_index"]) for event in truncated] == [("conversation.item.truncated", 1500, 0)]
+    assert [(event["type"], event["audio_end_ms"], event["content_index"]) for event in truncated] == [
+        ("conversation.item.truncated", 1500, 0)
+    ]
     content = driver.send("conversation.item.retrieve", item_id=item_id)[0]["item"]["content"][0]
     assert len(base64.b64decode(content["audio"])) == 1500 * 48
     assert "transcript" not in content

@@ -1,6 +1,7 @@
 """The engine without I/O: order, states and final payloads."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ END = [
 ]
 
 
-def audio_of(events: list[dict]) -> bytes:
+def audio_of(events: list[dict[str, Any]]) -> bytes:
     return b"".join(base64.b64decode(event["delta"]) for event in events if event["type"] == "response.output_audio.delta")
 
 
-def transcript_of(events: list[dict]) -> str:
+def transcript_of(events: list[dict[str, Any]]) -> str:
     return "".join(event["delta"] for event in events if event["type"] == "response.output_audio_transcript.delta")
 
 
@@ -304,7 +305,9 @@ def test_an_out_of_band_response_leaves_no_trace() -> None:
     assert one(said, "response.done")["response"]["id"] == aside["id"]
     assert error(driver.send("conversation.item.retrieve", item_id=one(said, "response.output_item.added")["item"]["id"]))
     # It did not lock the voice, the user's speech does not cancel it, and the conversation's own response still runs.
-    assert types(driver.send("session.update", session={"type": "realtime", "audio": {"output": {"voice": "cedar"}}})) == ["session.updated"]
+    assert types(driver.send("session.update", session={"type": "realtime", "audio": {"output": {"voice": "cedar"}}})) == [
+        "session.updated"
+    ]
     assert error(driver.send("response.create"))["code"] == "conversation_already_has_active_response"
 
 
@@ -338,8 +341,10 @@ def test_overrides_are_for_one_response() -> None:
     assert driver.last(Think).instructions == "Be brief."
 
 
-@pytest.mark.parametrize("bad", [{"output_modalities": ["smell"]}, {"max_output_tokens": 0}, {"audio": {"input": {}}}, {"conversation": "both"}])
-def test_a_bad_override_starts_nothing(bad: dict) -> None:
+@pytest.mark.parametrize(
+    "bad", [{"output_modalities": ["smell"]}, {"max_output_tokens": 0}, {"audio": {"input": {}}}, {"conversation": "both"}]
+)
+def test_a_bad_override_starts_nothing(bad: dict[str, Any]) -> None:
     driver = Driver()
     assert error(driver.send("response.create", response=bad))["param"].startswith("response")
     assert types(driver.send("response.create")) == ["response.created"]
@@ -366,7 +371,12 @@ def test_a_failure_of_the_brain_or_the_voice_ends_the_response_failed() -> None:
 def test_an_unknown_event_is_refused_politely_and_the_session_lives() -> None:
     driver = Driver()
     refused = error(driver.send("session.dance", event_id="e1"))
-    assert (refused["type"], refused["code"], refused["param"], refused["event_id"]) == ("invalid_request_error", "invalid_value", "type", "e1")
+    assert (refused["type"], refused["code"], refused["param"], refused["event_id"]) == (
+        "invalid_request_error",
+        "invalid_value",
+        "type",
+        "e1",
+    )
     assert types(driver.send("response.create")) == ["response.created"]
 
 

@@ -11,11 +11,13 @@ import pytest
 from openai.types.realtime import ConversationItemTruncatedEvent
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from tests.embedded.client import Client, connected, quiet
 from tests.embedded.conftest import Speech
 from voiced.embedded import rules
 from voiced.embedded.parts import Candidates, candidates
+from voiced.embedded.reading import ALICE
 from voiced.embedded.server import Server
 from voiced.embedded.workers import NO_RECOGNISER, NO_VOICE, Workers
 
@@ -120,8 +122,8 @@ def test_barge_in_in_the_middle_of_a_reply(hesitant_server: Server, speech: Spee
         sound = sum(len(base64.b64decode(event.delta)) for event in client.of("response.output_audio.delta"))
         text = "".join(event.delta for event in client.of("response.output_audio_transcript.delta"))
         assert client.of("response.output_audio_transcript.done")[0].transcript == text
-        assert len(text) < len(rules.ALICE)
-        client.connection.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=sound // 48 + 1)
+        assert len(text) < len(ALICE)
+        client.connection.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=sound // 48 + 2)
         assert "already shorter" in client.until("error").error.message
         client.connection.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=sound // 96)
         assert isinstance(client.until("conversation.item.truncated"), ConversationItemTruncatedEvent)
@@ -196,8 +198,8 @@ def test_who_is_not_let_in(server: Server, path: str, headers: dict[str, str], s
 
 
 def test_pages_of_this_machine_are_let_in_by_subprotocol(server: Server) -> None:
-    offered = ["realtime", "openai-insecure-api-key.secret"]
-    with connect(server.url, origin="http://localhost:3000", subprotocols=offered) as socket:  # type: ignore[arg-type]
+    offered = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.secret")]
+    with connect(server.url, origin=Origin("http://localhost:3000"), subprotocols=offered) as socket:
         assert socket.subprotocol == "realtime"
         assert "session.created" in str(socket.recv(timeout=5))
 

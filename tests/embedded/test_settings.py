@@ -23,7 +23,9 @@ def test_present_fields_change_and_absent_ones_stay() -> None:
 
 def test_null_and_empty_values_clear() -> None:
     driver = Driver(tools=[{"type": "function", "name": "f"}], audio={"input": {"transcription": {"model": "whisper-1"}}})
-    cleared = one(update(driver, instructions="", tools=[], audio={"input": {"transcription": None, "turn_detection": None}}), "session.updated")
+    cleared = one(
+        update(driver, instructions="", tools=[], audio={"input": {"transcription": None, "turn_detection": None}}), "session.updated"
+    )
     session = cleared["session"]
     assert (session["instructions"], session["tools"]) == ("", [])
     assert session["audio"]["input"]["transcription"] is None
@@ -35,7 +37,11 @@ def test_null_and_empty_values_clear() -> None:
     [
         ({"modalities": ["audio"]}, "unknown_parameter", "session.modalities"),
         ({"audio": {"input": {"gain": 2}}}, "unknown_parameter", "session.audio.input.gain"),
-        ({"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}}, "invalid_value", "session.audio.input.turn_detection.threshold"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}},
+            "invalid_value",
+            "session.audio.input.turn_detection.threshold",
+        ),
         ({"audio": {"input": {"turn_detection": {"type": "magic"}}}}, "invalid_value", "session.audio.input.turn_detection"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "invalid_value", "session.audio.input.format.rate"),
         ({"audio": {"output": {"speed": 2}}}, "invalid_value", "session.audio.output.speed"),

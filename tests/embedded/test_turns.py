@@ -75,7 +75,8 @@ def test_what_is_no_speech_starts_no_turn(kind: str) -> None:
     sound = {
         "noise": random.normal(0, 0.1, len(seconds)),
         "hum": 0.3 * np.sign(np.sin(2 * np.pi * 50 * seconds)),
-        "organ": 0.05 * np.sum([2 * ((seconds * np.where(second_chord, low, high)) % 1) - 1 for low, high in ((196, 220), (247, 277))], axis=0),
+        "organ": 0.05
+        * np.sum([2 * ((seconds * np.where(second_chord, low, high)) % 1) - 1 for low, high in ((196, 220), (247, 277))], axis=0),
         "drum": random.normal(0, 0.2, len(seconds)) * np.exp(-20 * (seconds % 0.5)) + 0.4 * np.sin(2 * np.pi * 60 * seconds),
     }[kind]
     assert turns(judged((sound.clip(-1, 1) * 32767).astype("<i2").tobytes())) == []
