@@ -87,8 +87,9 @@ class World:
         self.microphone.send(MicFrame(0, MonoNs(time.monotonic_ns()), False), pcm)
 
     def close(self) -> int:
-        with contextlib.suppress(zmq.ZMQError):
-            self.order("stop")
+        if self.process.poll() is None:
+            with contextlib.suppress(zmq.ZMQError):  # it may leave just now
+                self.order("stop")
         try:
             return self.process.wait(5)
         finally:
@@ -116,5 +117,3 @@ def serving(handler: Callable[[ServerConnection], None], **options: Any) -> Iter
     finally:
         server.shutdown()
         thread.join()
-
-

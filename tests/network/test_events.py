@@ -132,18 +132,21 @@ def test_unknown_types_and_fields_are_no_errors() -> None:
     assert isinstance(decoded, events.OutputTextDelta)
 
 
-@pytest.mark.parametrize(("raw", "code", "param"), [
-    (b"nope", "invalid_json", None),
-    (b"\xff\xfe\x00", "invalid_json", None),
-    (b"[1]", "invalid_event", "type"),
-    (b'{"event_id":"e"}', "invalid_event", "type"),
-    (b'{"type":"conversation.item.delete"}', "missing_required_parameter", "item_id"),
-    (b'{"type":"conversation.item.delete","item_id":5}', "invalid_value", "item_id"),
-    (b'{"type":"input_audio_buffer.append","audio":"%%%"}', "invalid_value", "audio"),
-    (b'{"type":"conversation.item.create","item":{"role":"user"}}', "missing_required_parameter", "item.type"),
-    (b'{"type":' + b"[" * 100_000, "invalid_event", None),
-    (b'{"type":"conversation.item.delete","item_id":"\xff\xfe"}', "invalid_json", None),
-])
+@pytest.mark.parametrize(
+    ("raw", "code", "param"),
+    [
+        (b"nope", "invalid_json", None),
+        (b"\xff\xfe\x00", "invalid_json", None),
+        (b"[1]", "invalid_event", "type"),
+        (b'{"event_id":"e"}', "invalid_event", "type"),
+        (b'{"type":"conversation.item.delete"}', "missing_required_parameter", "item_id"),
+        (b'{"type":"conversation.item.delete","item_id":5}', "invalid_value", "item_id"),
+        (b'{"type":"input_audio_buffer.append","audio":"%%%"}', "invalid_value", "audio"),
+        (b'{"type":"conversation.item.create","item":{"role":"user"}}', "missing_required_parameter", "item.type"),
+        (b'{"type":' + b"[" * 100_000, "invalid_event", None),
+        (b'{"type":"conversation.item.delete","item_id":"\xff\xfe"}', "invalid_json", None),
+    ],
+)
 def test_what_is_malformed_is_blamed_in_the_words_of_the_api(raw: bytes, code: str, param: str | None) -> None:
     with pytest.raises(WireMalformed) as caught:
         events.decode_client(raw)

@@ -85,7 +85,9 @@ def test_refused_settings_are_told_and_the_session_goes_on_where_there_is_one() 
     script = Script(ready=False)
     script.do(script.session.connected(script.now))
     script.event("session.created", session={})
-    out = script.event("error", error={"type": "invalid_request_error", "code": "invalid_value", "message": "no voice marin", "event_id": "id1"})
+    out = script.event(
+        "error", error={"type": "invalid_request_error", "code": "invalid_value", "message": "no voice marin", "event_id": "id1"}
+    )
     assert of(Opened, out)
     assert "no voice marin" in published(out, "error")[0]["message"]
 
@@ -157,10 +159,13 @@ def test_sound_of_an_item_that_was_never_announced_is_played() -> None:
     assert played(script.delta("i1", sound(10), "r7")) == [("i1", 480)]
 
 
-@pytest.mark.parametrize(("status", "details", "code"), [
-    ("failed", {"type": "failed", "error": {"type": "x", "code": "rate_limit_exceeded", "message": "too fast"}}, "rate_limit_exceeded"),
-    ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, "response_incomplete"),
-])
+@pytest.mark.parametrize(
+    ("status", "details", "code"),
+    [
+        ("failed", {"type": "failed", "error": {"type": "x", "code": "rate_limit_exceeded", "message": "too fast"}}, "rate_limit_exceeded"),
+        ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, "response_incomplete"),
+    ],
+)
 def test_a_response_that_failed_is_told(status: str, details: dict[str, Any], code: str) -> None:
     script = Script()
     script.created()
@@ -330,7 +335,9 @@ def test_the_transcript_tells_who_was_interrupted_where() -> None:
     script.speech_started("u1")
     script.event("input_audio_buffer.committed", item_id="u1")
     script.reply("i1")
-    script.event("response.output_audio_transcript.delta", response_id="r1", item_id="i1", output_index=0, content_index=0, delta="Once upon ")
+    script.event(
+        "response.output_audio_transcript.delta", response_id="r1", item_id="i1", output_index=0, content_index=0, delta="Once upon "
+    )
     script.event("response.output_audio_transcript.delta", response_id="r1", item_id="i1", output_index=0, content_index=0, delta="a time")
     script.event("conversation.item.input_audio_transcription.completed", item_id="u1", content_index=0, transcript="tell me a story")
     script.speech_stopped("u1")
@@ -354,9 +361,15 @@ def test_partial_texts_are_published_in_their_time() -> None:
 # errors and nonsense --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [
-    "response_cancel_not_active", "conversation_already_has_active_response", "input_audio_buffer_commit_empty", "item_not_found",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "response_cancel_not_active",
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+        "item_not_found",
+    ],
+)
 def test_everyday_races_are_not_told(code: str) -> None:
     script = Script()
     out = script.event("error", error={"type": "invalid_request_error", "code": code, "message": "x"})
@@ -371,9 +384,14 @@ def test_an_error_of_the_server_is_told_and_ends_nothing() -> None:
     assert script.session.hello.ready
 
 
-@pytest.mark.parametrize(("code", "kind"), [
-    ("invalid_api_key", KeyRefused), ("model_not_found", ModelRefused), ("beta_api_shape_disabled", SessionRefused),
-])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("invalid_api_key", KeyRefused),
+        ("model_not_found", ModelRefused),
+        ("beta_api_shape_disabled", SessionRefused),
+    ],
+)
 def test_what_trying_again_cannot_mend_is_final(code: str, kind: type) -> None:
     script = Script()
     out = script.event("error", error={"type": "invalid_request_error", "code": code, "message": "no"})
@@ -389,12 +407,24 @@ def test_an_expired_session_is_followed_by_another() -> None:
     assert of(Disconnect, script.event("error", error={"type": "invalid_request_error", "code": "session_expired", "message": "60 min"}))
 
 
-@pytest.mark.parametrize("raw", [
-    b"not json", b"", b"[]", b"\xff\xfe", b'{"no": "type"}', b'{"type": 5}', text("response.output_audio.delta"),
-    text("input_audio_buffer.speech_started"), text("response.created", response={}), b'{"type":"error"}',
-    delta("i1", b"\0\0", content_index=-1), delta("i1", b"\0\0", content_index=1 << 40),
-    delta("i1", b"\0\0").replace(b'"AAA="', b'"%%%"'),
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"not json",
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b'{"no": "type"}',
+        b'{"type": 5}',
+        text("response.output_audio.delta"),
+        text("input_audio_buffer.speech_started"),
+        text("response.created", response={}),
+        b'{"type":"error"}',
+        delta("i1", b"\0\0", content_index=-1),
+        delta("i1", b"\0\0", content_index=1 << 40),
+        delta("i1", b"\0\0").replace(b'"AAA="', b'"%%%"'),
+    ],
+)
 def test_nonsense_is_told_once_and_ends_nothing(raw: bytes) -> None:
     script = Script()
     script.feed(raw)

@@ -2,7 +2,7 @@
 
 from tests.network.script import Script, delta, ended, flushes, played, published, sent, sound, text
 from voiced.messages import Epoch
-from voiced.network.outputs import Broadcast, Play
+from voiced.network.outputs import Answered, Broadcast, Play
 
 
 def test_the_flush_comes_before_everything_else() -> None:
@@ -338,7 +338,8 @@ def test_interrupt_cancels_flushes_truncates_and_then_answers() -> None:
     assert sent(rest) == [("ResponseCancel", "r1")]
     out = script.flushed(("i1", 77))
     assert sent(out) == [("ItemTruncate", "i1", 0, 77)]
-    assert [output for output in out if type(output).__name__ == "Answered"][0].result == {  # type: ignore[union-attr]  # by the filter
+    (answer,) = (output for output in out if isinstance(output, Answered))
+    assert answer.result == {
         "interrupted": True,
         "item_id": "i1",
         "played_ms": 77,
@@ -355,8 +356,9 @@ def test_interrupt_of_what_is_done_does_not_cancel() -> None:
 
 def test_interrupt_with_nothing_playing_says_so() -> None:
     script = Script()
-    (out,) = script.order("interrupt")
-    assert out.result == {"interrupted": False, "item_id": None, "played_ms": 0}  # type: ignore[union-attr]  # an Answered, or the test fails
+    (answer,) = script.order("interrupt")
+    assert isinstance(answer, Answered)
+    assert answer.result == {"interrupted": False, "item_id": None, "played_ms": 0}
 
 
 def test_interrupt_while_the_model_thinks_cancels() -> None:
@@ -383,5 +385,5 @@ def test_two_interrupts_at_once_are_both_answered() -> None:
     script.order("interrupt")
     script.order("interrupt")
     out = script.flushed(("i1", 5))
-    assert len([output for output in out if type(output).__name__ == "Answered"]) == 2
+    assert len([output for output in out if isinstance(output, Answered)]) == 2
     assert sent(out) == [("ItemTruncate", "i1", 0, 5)]

@@ -1,0 +1,296 @@
+"""The adapter against real WebSocket servers on loopback, and against a bare socket where those are too well-behaved."""
+
+import base64
+import hashlib
+import http
+import json
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection
+
+from tests.network.process import PATIENCE_S, serving
+from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Wire, frame
+
+pytestmark = pytest.mark.system
+
+
+def connect(url: str, token: str = "sk-secret") -> Wire:
+    connecting = Connecting(url, [f"Authorization: Bearer {token}"], url, "m")
+    assert select.select([connecting.fd], [], [], PATIENCE_S)[0]
+    return connecting.result(time.monotonic_ns())
+
+
+def receive(wire: Wire, count: int) -> list[bytes]:
+    """At least `count` messages, or what came before the end of the connection."""
+    texts: list[bytes] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while len(texts) < count and wire.ended is None:
+        assert wire.more or select.select([wire.fd], [], [], deadline - time.monotonic())[0], f"only {len(texts)} of {count} came"
+        texts += wire.receive(time.monotonic_ns())
+    return texts
+
+
+def ended(wire: Wire) -> ConnectionEnded:
+    receive(wire, 1 << 30)
+    assert wire.ended is not None
+    wire._connection.shutdown()
+    return wire.ended
+
+
+def test_messages_come_whole_and_in_order() -> None:
+    sizes = [0, 1, 125, 126, 65_535, 65_536, 300_000, 5]
+
+    def handler(connection: ServerConnection) -> None:
+        for size in sizes:
+            connection.send("x" * size)
+        connection.recv()
+
+    with serving(handler) as url:
+        wire = connect(url)
+        assert [len(text) for text in receive(wire, len(sizes))] == sizes
+        wire.close()
+
+
+def test_fragments_and_pings_between_them() -> None:
+    def handler(connection: ServerConnection) -> None:
+        connection.send(["ab", "cd", "ef"])
+        connection.ping().wait(PATIENCE_S)
+        connection.send("after the pong")
+        connection.recv()
+
+    with serving(handler) as url:
+        wire = connect(url)
+        assert receive(wire, 2) == [b"abcdef", b"after the pong"]
+        wire.close()
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 200_000])
+def test_what_we_send_arrives(size: int) -> None:
+    with serving(lambda connection: connection.send(connection.recv())) as url:
+        wire = connect(url)
+        text = b"y" * size
+        wire.send(text)
+        while wire.unsent:
+            wire.send_rest()
+        assert receive(wire, 1) == [text]
+        wire.close()
+
+
+def test_the_key_goes_up_and_no_origin() -> None:
+    seen: list[Headers] = []
+
+    def handler(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        seen.append(connection.request.headers)
+
+    with serving(handler) as url:
+        wire = connect(url)
+        ended(wire)
+    assert seen[0]["Authorization"] == "Bearer sk-secret"
+    assert "Origin" not in seen[0]
+    assert "Sec-WebSocket-Extensions" not in seen[0]
+
+
+def test_a_message_of_sixteen_megabytes_is_taken() -> None:
+    def handler(connection: ServerConnection) -> None:
+        connection.send("z" * (16 << 20))
+        connection.recv()
+
+    with serving(handler) as url:
+        wire = connect(url)
+        assert len(receive(wire, 1)[0]) == 16 << 20
+        wire.close()
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+def test_a_message_that_is_too_long_ends_the_connection(pieces: int) -> None:
+    too_long = LONGEST_MESSAGE_BYTES + 1
+
+    def handler(connection: ServerConnection) -> None:
+        connection.send(["z" * (too_long // pieces + 1)] * pieces if pieces > 1 else "z" * too_long)
+
+    with serving(handler) as url:
+        end = ended(connect(url))
+    assert end.code == 1009
+    assert "32 MiB" in end.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1001, "Your session hit the maximum duration"), (3000, "invalid_request_error.invalid_api_key")]
+)
+def test_what_came_before_a_close_is_still_returned(code: int, reason: str) -> None:
+    def handler(connection: ServerConnection) -> None:
+        connection.send("last words")
+        connection.close(code, reason)
+
+    with serving(handler) as url:
+        wire = connect(url)
+        assert receive(wire, 2) == [b"last words"]
+        assert wire.ended is not None
+        assert (wire.ended.code, wire.ended.said) == (code, reason)
+        wire.close()
+
+
+def refusing(status: int, body: str) -> Callable[[ServerConnection, Request], Response]:
+    def process(connection: ServerConnection, request: Request) -> Response:
+        return Response(status, http.HTTPStatus(status).phrase, Headers({"Content-Length": str(len(body))}), body.encode())
+
+    return process
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, json.dumps({"error": {"code": "invalid_api_key", "message": "Incorrect API key provided"}}), KeyRefused),
+        (403, "<html>", KeyRefused),
+        (404, json.dumps({"error": {"code": "model_not_found", "message": "no such model"}}), ModelRefused),
+        (404, "", UrlInvalid),
+        (302, "", UrlInvalid),
+        (503, "null", ServerUnreachable),
+        (429, "[]", ServerUnreachable),
+    ],
+)
+def test_an_upgrade_that_is_refused(status: int, body: str, kind: type[VoicedError]) -> None:
+    with serving(lambda connection: None, process_request=refusing(status, body)) as url, pytest.raises(VoicedError) as caught:
+        connect(url)
+    assert type(caught.value) is kind
+    assert "sk-secret" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_nobody_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ServerUnreachable, match="Connection refused"):
+        connect(f"ws://127.0.0.1:{port}/v1/realtime")
+
+
+@pytest.mark.parametrize(("url", "kind"), [("ws://no-such-host.invalid/x", ServerUnreachable), ("ws:///x", UrlInvalid)])
+def test_no_such_host(url: str, kind: type[VoicedError]) -> None:
+    with pytest.raises(kind):
+        connect(url)
+
+
+# a bare socket: what no decent server does ---------------------------------------------------------------------------------
+
+
+class Bare:
+    """A server that upgrades, and then writes what it is told to."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self.listener.getsockname()[1]}/"
+        self.peer = socket.socket()
+        self.thread = threading.Thread(target=self._accept)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        self.peer.close()
+        self.peer, _ = self.listener.accept()
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += self.peer.recv(4096)
+        key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        self.peer.sendall(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+
+    def connect(self) -> Wire:
+        wire = connect(self.url)
+        self.thread.join()
+        return wire
+
+    def close(self) -> None:
+        self.peer.close()
+        self.listener.close()
+
+
+@pytest.fixture
+def bare() -> Iterator[Bare]:
+    server = Bare()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xc1\x01x",  # reserved bit
+        b"\x83\x00",  # unknown opcode
+        b"\x80\x01x",  # continuation of nothing
+        b"\x01\x01a\x01\x01b",  # a message within a message
+        b"\x88\x01x",  # half a close code
+    ],
+)
+def test_broken_frames_end_the_connection(bare: Bare, raw: bytes) -> None:
+    wire = bare.connect()
+    bare.peer.sendall(raw)
+    assert ended(wire).code == 1002
+
+
+def test_a_frame_in_single_bytes(bare: Bare) -> None:
+    wire = bare.connect()
+    for byte in b"\x81\x7e\x00\x7e" + b"q" * 126:
+        bare.peer.sendall(bytes([byte]))
+        assert select.select([wire.fd], [], [], PATIENCE_S)[0]
+        texts = wire.receive(0)
+    assert texts == [b"q" * 126]
+    wire.close()
+
+
+def test_a_length_beyond_all_sense_takes_no_memory(bare: Bare) -> None:
+    wire = bare.connect()
+    bare.peer.sendall(b"\x81\x7f" + struct.pack("!Q", 1 << 62))
+    assert ended(wire).code == 1009
+
+
+def test_a_connection_that_is_cut(bare: Bare) -> None:
+    wire = bare.connect()
+    bare.peer.sendall(b"\x81\x05he")
+    bare.peer.close()
+    end = ended(wire)
+    assert end.code == 1006
+    assert end.said == ""
+
+
+def test_a_half_open_connection_is_noticed(bare: Bare) -> None:
+    wire = bare.connect()
+    now = wire.wake_ns
+    wire.check(now - 1)
+    wire.check(now)
+    bare.peer.settimeout(PATIENCE_S)
+    assert bare.peer.recv(2)[:1] == b"\x89"
+    assert wire.wake_ns == now + QUIET_NS
+    with pytest.raises(ConnectionEnded, match="silent"):
+        wire.check(now + QUIET_NS)
+    wire.close()
+
+
+def test_a_server_that_takes_nothing_is_left_and_never_waited_for(bare: Bare) -> None:
+    wire = bare.connect()
+    wire._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    before = time.monotonic()
+    with pytest.raises(ConnectionEnded, match="takes nothing"):
+        send_for_ever(wire)
+    assert time.monotonic() - before < PATIENCE_S
+    wire.close()
+
+
+def send_for_ever(wire: Wire) -> None:
+    for _ in range(100_000):
+        wire.send(bytes(1300))
+
+
+def test_a_client_frame_is_masked() -> None:
+    raw = frame(b"hello", 1)
+    assert raw[:2] == b"\x81\x85"
+    assert bytes(byte ^ raw[2 + at % 4] for at, byte in enumerate(raw[6:])) == b"hello"
