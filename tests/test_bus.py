@@ -1,0 +1,200 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor import running
+from voiced import bus
+from voiced.bus import CONTROL, ENDPOINTS, EVENTS, FAMILY, MICROPHONE, REPLY, Bus, EventStream, Family, Poller, Receiver, Requests, Sender
+from voiced.errors import RuntimeDirUnusable, SocketFailed
+from voiced.messages import Epoch, Heartbeat, Message, MessageMalformed, MicFrame, MonoNs, Order, Ready, ReplyAudio
+
+_PATIENCE_MS = 5000
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with running.home() as path:
+        yield path
+
+
+@pytest.fixture
+def ends(home: Path) -> Iterator[tuple[Bus, Bus]]:
+    """Two processes' ends of the bus."""
+    one, other = Bus(home), Bus(home)
+    yield one, other
+    one.close()
+    other.close()
+
+
+def wait_for(receiver: Receiver) -> tuple[Message, bytes]:
+    assert receiver.socket.poll(_PATIENCE_MS)
+    item = receiver.next()
+    assert item is not None
+    return item
+
+
+def test_every_endpoint_can_be_bound_and_connected(ends: tuple[Bus, Bus]) -> None:
+    for endpoint in ENDPOINTS:
+        ends[0].bind(endpoint)
+        ends[1].connect(endpoint)
+
+
+def test_sockets_are_ours_alone_under_our_umask(ends: tuple[Bus, Bus], home: Path) -> None:
+    before = os.umask(0o077)
+    ends[0].bind(CONTROL)
+    os.umask(before)
+    assert (home / "control").stat().st_mode & 0o077 == 0
+
+
+def test_sound_travels_beside_its_header(ends: tuple[Bus, Bus]) -> None:
+    receiver = Receiver(ends[0].bind(REPLY))
+    sender = Sender(ends[1].connect(REPLY))
+    assert sender.send(ReplyAudio(Epoch(1), "item", 0), b"\x01\x02")
+    assert sender.send(ReplyAudio(Epoch(2), "item", 0))
+    assert wait_for(receiver) == (ReplyAudio(Epoch(1), "item", 0), b"\x01\x02")
+    assert wait_for(receiver) == (ReplyAudio(Epoch(2), "item", 0), b"")
+    assert receiver.next() is None
+
+
+def test_draining_is_bounded(ends: tuple[Bus, Bus]) -> None:
+    receiver = Receiver(ends[0].bind(REPLY))
+    sender = Sender(ends[1].connect(REPLY))
+    for _ in range(5):
+        sender.send(ReplyAudio(Epoch(1), "item", 0))
+    wait_for(receiver)
+    taken = 0
+    while taken < 4:
+        taken += len(list(receiver.drain(3)))
+        assert taken in (0, 1, 2, 3, 4)
+    assert list(receiver.drain(3)) == []
+
+
+def test_a_sender_never_waits_and_counts_what_is_lost(ends: tuple[Bus, Bus]) -> None:
+    sender = Sender(ends[1].connect(MICROPHONE))  # nobody binds it
+    for seq in range(MICROPHONE.high_water + 7):
+        sender.send(MicFrame(seq, MonoNs(0), False), bytes(960))
+    assert sender.dropped == 7
+
+
+def test_children_are_known_by_name_also_after_a_restart(ends: tuple[Bus, Bus], home: Path) -> None:
+    family = Family(ends[0].bind(FAMILY))
+    first = Sender(ends[1].connect(FAMILY, identity="capture"))
+    first.send(Ready({}))
+    assert family.socket.poll(_PATIENCE_MS)
+    assert family.next() == ("capture", Ready({}))
+    third = Bus(home)  # a second process of that name, while the first connection still stands
+    second = third.connect(FAMILY, identity="capture")
+    Sender(second).send(Heartbeat({}))
+    assert family.socket.poll(_PATIENCE_MS)
+    assert family.next() == ("capture", Heartbeat({}))
+    family.send("capture", Order(1, "mute", {}))
+    assert second.poll(_PATIENCE_MS)
+    assert Receiver(second).next() == (Order(1, "mute", {}), b"")
+    family.send("nobody", Order(2, "mute", {}))
+    assert family.next() is None
+    third.close()
+
+
+def test_garbage_in_the_family_is_malformed(ends: tuple[Bus, Bus]) -> None:
+    family = Family(ends[0].bind(FAMILY))
+    ends[1].connect(FAMILY, identity="x").send(b"\xc1")
+    assert family.socket.poll(_PATIENCE_MS)
+    with pytest.raises(MessageMalformed):
+        family.next()
+
+
+def test_an_envelope_leads_back(ends: tuple[Bus, Bus]) -> None:
+    requests = Requests(ends[0].bind(CONTROL))
+    client = ends[1].connect(CONTROL)
+    for frames in ([b"body"], [b"", b"body"], [b"hop", b"", b"body"]):
+        client.send_multipart(frames)
+        assert requests.socket.poll(_PATIENCE_MS)
+        arrived = requests.next()
+        assert arrived is not None
+        envelope, body = arrived
+        assert body == b"body"
+        requests.reply(envelope, b"answer")
+        assert client.poll(_PATIENCE_MS)
+        assert client.recv_multipart() == [*frames[:-1], b"answer"]
+    assert requests.next() is None
+
+
+def test_a_subscription_takes_effect_when_it_is_read(ends: tuple[Bus, Bus]) -> None:
+    stream = EventStream(ends[0].bind(EVENTS))
+    subscriber = ends[1].connect(EVENTS, topics=("state",))
+    assert stream.socket.poll(_PATIENCE_MS)
+    stream.publish("state", b"before")
+    assert stream.next() == (b"state", True)
+    stream.publish("flush", b"another topic")
+    stream.publish("state", b"after")
+    assert subscriber.poll(_PATIENCE_MS)
+    assert subscriber.recv_multipart() == [b"state", b"after"]
+    subscriber.close()
+    assert stream.socket.poll(_PATIENCE_MS)
+    assert stream.next() == (b"state", False)
+    assert stream.next() is None
+
+
+def test_goodbyes_are_noticed(ends: tuple[Bus, Bus]) -> None:
+    bound = ends[0].bind(EVENTS)
+    subscriber = ends[1].connect(EVENTS)
+    gone = bus.goodbyes(subscriber)
+    assert bound.poll(_PATIENCE_MS)
+    assert not gone.poll(0)
+    bound.close()
+    poller = Poller()
+    poller.watch(gone)
+    assert poller.wait(_PATIENCE_MS) == {gone}
+    subscriber.disable_monitor()
+    gone.close()
+
+
+def test_the_poller_takes_descriptors_and_rounds_up() -> None:
+    reader, writer = os.pipe()
+    poller = Poller()
+    poller.watch(reader)
+    assert poller.wait(0.4) == set()
+    os.write(writer, b"x")
+    assert poller.wait(None) == {reader}
+    poller.forget(reader)
+    assert poller.wait(0) == set()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_socket_that_can_not_be_bound_is_one_line(home: Path) -> None:
+    made = Bus(home / "missing")
+    with pytest.raises(SocketFailed, match=r"can't open .*/missing/control"):
+        made.bind(CONTROL)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"VOICED_RUNTIME_DIR": "/x", "XDG_RUNTIME_DIR": "/tmp"}, "/x"),
+        ({"XDG_RUNTIME_DIR": "/tmp"}, "/tmp/voiced"),
+    ],
+)
+def test_where_the_sockets_are(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], expected: str) -> None:
+    for name in ("VOICED_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert bus.runtime_dir() == expected
+
+
+def test_nowhere_to_put_them_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOICED_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/does/not/exist")
+    with pytest.raises(RuntimeDirUnusable, match="set VOICED_RUNTIME_DIR"):
+        bus.runtime_dir()
+
+
+def test_the_longest_path_that_fits_fits() -> None:
+    room = 107 - len("/" + CONTROL.name)
+    assert bus.address("x" * room, CONTROL)
+    with pytest.raises(RuntimeDirUnusable, match="too long"):
+        bus.address("x" * (room + 1), CONTROL)

@@ -1,0 +1,118 @@
+"""The ties of a child to its supervisor, with this test as the supervisor."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor import running
+from voiced.bus import FAMILY, Bus, Family
+from voiced.child import STOP, settings_frame
+from voiced.errors import DeviceUnknown, VoicedError
+from voiced.messages import Answer, Failed, Log, Message, Order, Ready
+
+pytestmark = pytest.mark.system
+
+
+class Parent:
+    def __init__(self, home: Path) -> None:
+        self._bus = Bus(home)
+        self.family = Family(self._bus.bind(FAMILY))
+        env = dict(os.environ) | {"VOICED_RUNTIME_DIR": str(home), "PYTHONPATH": str(running.ROOT)}
+        program = [sys.executable, "-m", "tests.supervisor.children.talker"]
+        self.child = subprocess.Popen(program, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self.child.stdin is not None
+        assert self.child.stderr is not None
+        self.stdin, self.stderr = self.child.stdin, self.child.stderr
+
+    def settle(self, end: str, log_level: int = logging.INFO) -> None:
+        self.stdin.write(settings_frame({"end": end, "log_level": log_level}))
+        self.stdin.flush()
+
+    def hear(self, kind: type[Message]) -> list[Message]:
+        """Everything up to the first message of this kind."""
+        heard: list[Message] = []
+        while not heard or not isinstance(heard[-1], kind):
+            assert self.family.socket.poll(10_000), heard
+            item = self.family.next()
+            assert item is not None
+            assert item[0] == "talker"
+            heard.append(item[1])
+        return heard
+
+    def close(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        self.stdin.close()
+        self.stderr.close()
+        self._bus.close()
+
+
+@pytest.fixture
+def parent() -> Iterator[Parent]:
+    with running.home() as home:
+        made = Parent(home)
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("end", "failure", "status"),
+    [
+        ("error", Failed("device_unknown", "no such device"), DeviceUnknown.exit_status),
+        ("bug", Failed("internal", "a bug in voiced's talker process: KeyError: 'oops'"), VoicedError.exit_status),
+    ],
+)
+def test_a_failure_is_told_before_the_end(parent: Parent, end: str, failure: Failed, status: int) -> None:
+    parent.settle(end)
+    assert parent.hear(Failed)[-1] == failure
+    assert parent.child.wait(10) == status
+    assert parent.stderr.read() == b"", "no traceback"
+
+
+@pytest.mark.parametrize(("level", "ours"), [(logging.DEBUG, ["DEBUG", "INFO", "WARNING"]), (logging.WARNING, ["WARNING"])])
+def test_the_log_is_ours_and_libraries_warnings(parent: Parent, level: int, ours: list[str]) -> None:
+    """A WebSocket library logs every header, the key among them, at its debug level."""
+    parent.settle("wait", level)
+    texts = [message.text for message in parent.hear(Ready) if isinstance(message, Log)]
+    assert texts == [*(f"{name} from voiced.capture" for name in ours), "WARNING from websockets.client"]
+
+
+def test_orders_are_answered_until_the_order_to_stop(parent: Parent) -> None:
+    parent.settle("wait")
+    parent.hear(Ready)
+    parent.family.send("talker", Order(5, "anything", {"a": 1}))
+    assert parent.hear(Answer)[-1] == Answer(5, {"echo": {"a": 1}})
+    parent.family.send("talker", Order(0, STOP, {}))
+    assert parent.child.wait(2) == 0
+
+
+def test_it_leaves_when_its_parent_is_gone(parent: Parent) -> None:
+    parent.settle("wait")
+    parent.hear(Ready)
+    parent.stdin.close()
+    assert parent.child.wait(1) == 0
+
+
+def test_sigterm_ends_it_in_order_and_ctrl_c_does_not(parent: Parent) -> None:
+    parent.settle("wait")
+    parent.hear(Ready)
+    parent.child.send_signal(signal.SIGINT)
+    parent.family.send("talker", Order(1, "still there?", {}))
+    parent.hear(Answer)
+    parent.child.send_signal(signal.SIGTERM)
+    parent.family.send("talker", Order(2, "wake", {}))
+    assert parent.child.wait(2) == 0
+
+
+def test_started_by_hand_it_says_what_to_run() -> None:
+    program = [sys.executable, "-m", "tests.supervisor.children.talker"]
+    env = dict(os.environ) | {"PYTHONPATH": str(running.ROOT), "VOICED_RUNTIME_DIR": "/nowhere"}
+    done = subprocess.run(program, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1
+    assert done.stderr == "this program is a part of voiced and is started by it; run `voiced`\n"

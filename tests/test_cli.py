@@ -1,0 +1,134 @@
+"""`voiced` as a shell runs it: what it says, and its exit status."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor import running
+from voiced import __version__, cli
+from voiced.errors import DeviceUnknown
+from voiced.supervisor.spawn import Spawned, child_environment
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with running.home() as path:
+        yield path
+
+
+def voiced(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("VOICED_", "OPENAI_"))}
+    own = {"VOICED_RUNTIME_DIR": str(home / "r"), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(running.ROOT)}
+    program = [sys.executable, "-m", "voiced", *words]
+    return subprocess.run(program, env=clean | own | env, capture_output=True, text=True, timeout=30, cwd=home)
+
+
+def test_help_teaches(home: Path) -> None:
+    done = voiced(home, "--help")
+    assert done.returncode == 0
+    taught = ("Examples:", "Files:", "Environment:", "OPENAI_API_KEY", "voicectl status", "--config FILE", "--check", "--demo")
+    assert [word for word in taught if word not in done.stdout] == []
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+def test_version(home: Path) -> None:
+    assert voiced(home, "--version").stdout == f"voiced {__version__}\n"
+
+
+def test_check_says_who_would_answer_and_starts_nothing(home: Path) -> None:
+    done = voiced(home, "--check")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "settings: defaults, no problems"
+    assert "embedded server" in done.stdout
+    assert not (home / "r").exists()
+    done = voiced(home, "--check", OPENAI_API_KEY="sk-never-seen")
+    assert "gpt-realtime-2.1 at api.openai.com" in done.stdout
+    assert "sk-never-seen" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--check",), ("--verbose",)])
+def test_each_mistake_in_the_settings_is_a_line(home: Path, words: tuple[str, ...]) -> None:
+    (home / "voiced").mkdir()
+    (home / "voiced/config.toml").write_text("turn.threshold = 2\naudio.frame_ms = 15\n")
+    done = voiced(home, *words)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert [line.startswith(f"voiced: {home}/voiced/config.toml: ") for line in done.stderr.splitlines()] == [True, True]
+    assert not (home / "r").exists()
+
+
+_COMPATIBLE = {"VOICED_REALTIME__PROVIDER": "compatible"}
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "status", "line"),
+    [
+        (("--config", "none.toml"), {}, 78, "voiced: no configuration file none.toml"),
+        ((), {"VOICED_REALTIME__PROVIDER": "openai"}, 77, "voiced: realtime.provider is openai, but there is no key"),
+        ((), _COMPATIBLE | {"VOICED_REALTIME__URL": "http://x"}, 78, "voiced: realtime.url http://x must begin"),
+        ((), {"VOICED_RUNTIME_DIR": "/proc/no"}, 73, "voiced: can't make the runtime directory /proc/no"),
+        ((), {"VOICED_RUNTIME_DIR": "/" + "x" * 110}, 73, "voiced: /xxx"),
+        ((), {"VOICED_RUNTIME_DIR": "", "XDG_RUNTIME_DIR": "/no/such"}, 73, "voiced: no runtime directory"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_line(home: Path, words: tuple[str, ...], env: dict[str, str], status: int, line: str) -> None:
+    done = voiced(home, *words, **env)
+    assert done.returncode == status
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_wrong_usage_is_two(home: Path) -> None:
+    done = voiced(home, "--nonsense")
+    assert done.returncode == 2
+    assert "Usage: voiced" in done.stderr
+
+
+def test_a_module_in_the_working_directory_does_not_pose_as_ours(home: Path) -> None:
+    """People start it anywhere; a file called random.py there is none of its business."""
+    (home / "msgpack.py").write_text("raise SystemExit('taken in')")
+    (home / "voiced.py").write_text("raise SystemExit('taken in')")
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with contextlib.chdir(home):
+        child = Spawned("tests.supervisor.children.echo", child_environment(env, home, ""))
+    child.send_settings({"lines": ["loaded"], "status": 5})
+    running.until(lambda: child.ended() is not None, "the end of the child")
+    assert (child.ended(), child.printed()[0]) == (5, ["loaded"])
+    child.reap()
+
+
+def test_the_fence_lets_no_traceback_through(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(error: BaseException) -> int:
+        raise error
+
+    monkeypatch.delenv("VOICED_LOG__LEVEL", raising=False)
+    assert cli.guarded(lambda: fails(DeviceUnknown("no such device"))) == 78
+    assert cli.guarded(lambda: fails(ZeroDivisionError("by zero"))) == 70
+    assert cli.guarded(lambda: fails(KeyboardInterrupt())) == 130
+    known, bug = capsys.readouterr().err.splitlines()
+    assert known == "voiced: no such device"
+    assert bug.startswith("voiced: a bug in voiced: ZeroDivisionError: by zero; please report it")
+    monkeypatch.setenv("VOICED_LOG__LEVEL", "debug")
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: fails(ZeroDivisionError("by zero")))
+
+
+_DEAR = {"numpy", "pyaudio", "websocket", "websockets", "asyncio", "dataclasses", "click", "inspect", "hashlib", "msgspec", "tomllib"}
+_ROOMS = ("voiced.capture", "voiced.playback", "voiced.network", "voiced.embedded", "voiced.audio")
+
+
+def test_the_supervisor_loads_no_sound_websocket_or_numeric_code() -> None:
+    program = [sys.executable, "-X", "importtime", "-c", "import voiced.cli, voiced.supervisor.supervisor, voiced.supervisor.runtime"]
+    done = subprocess.run(program, env=dict(os.environ) | {"PYTHONPATH": str(running.ROOT)}, capture_output=True, text=True, timeout=30)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert not loaded & _DEAR
+    assert not {name for name in loaded if name.startswith(_ROOMS)}
+    assert "zmq" in loaded
