@@ -14,6 +14,7 @@ GOOD = Outcome(
     dropped_ms=31_000,
     turn_played_ms=3620,
     recorded_ms=3621.5,
+    underruns=0,
     to_silence_ms=210.0,
     order_to_silence_ms=1.2,
     answer_recorded_ms=1900.0,
@@ -45,6 +46,11 @@ def test_each_lack_has_its_complaint(wrong: dict[str, Any], complaint: str) -> N
     found = complaints(GOOD._replace(**wrong))
     assert len(found) == 1
     assert complaint in found[0]
+
+
+def test_gaps_lengthen_the_recording_and_never_shorten_it() -> None:
+    assert complaints(GOOD._replace(recorded_ms=3800.0, underruns=2)) == []
+    assert complaints(GOOD._replace(recorded_ms=3400.0, underruns=2)) != []
 
 
 @pytest.mark.parametrize(

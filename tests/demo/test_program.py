@@ -79,7 +79,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         (programs / name).symlink_to(found)
     without_flite = subprocess.run(DEMO, env=environment(tmp_path, PATH=str(programs)), capture_output=True, text=True)
     assert without_flite.returncode == 1
-    assert "FAILED: flite, which speaks your part, is missing" in without_flite.stdout
+    assert "FAILED: flite, which speaks your part, is missing" in without_flite.stdout, without_flite.stdout
     assert without_flite.stderr == ""
 
     (programs / "parec").unlink()
@@ -93,7 +93,12 @@ def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     with subprocess.Popen(DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         assert demo.stderr is not None
-        assert any("you say" in line for line in demo.stdout)
+        shown = []
+        for line in demo.stdout:
+            shown.append(line)
+            if "you say" in line:
+                break
+        assert "you say" in shown[-1], "".join(shown)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 130
         assert demo.stderr.read() == ""

@@ -17,8 +17,8 @@ INTERRUPT_AFTER_MS = 3500
 INTERRUPTION = Line("What time is it?", r"\btime\b")
 ANSWER = r"\bit is\b"
 
-#: What was heard is known to 0-3 ms (measured on null devices); on a machine that is busy, underruns lengthen the recording.
-_HEARD_TOLERANCE_MS = 150
+#: What was heard is known to 0-3 ms (measured on null devices).
+_HEARD_TOLERANCE_MS = 20
 #: From the first sound of an interruption to silence: what the voice detector needs to be sure, and then some.
 _LONGEST_TO_SILENCE_MS = 1000
 #: From the server's word to silence: 1 ms in the median; the rest is for a busy machine.
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     dropped_ms: int | None
     turn_played_ms: int | None  # and what the transcript says
     recorded_ms: float  # and what the speaker's recording holds
+    underruns: int  # of the playback so far: on a machine that is too busy, gaps lengthen the recording
     to_silence_ms: float  # first sound of the interruption -> last sound of the answer, both recorded
     order_to_silence_ms: float  # speech.started published -> the same
     answer_recorded_ms: float
@@ -56,7 +57,7 @@ def complaints(outcome: Outcome) -> list[str]:
             f"the transcript is cut at {outcome.turn_played_ms} ms, the flush was at {outcome.played_ms} ms",
         ),
         (
-            abs(outcome.recorded_ms - (outcome.played_ms or 0)) <= _HEARD_TOLERANCE_MS,
+            _agree(outcome),
             f"the answer was cut at {outcome.played_ms} ms, but the speaker's recording holds {outcome.recorded_ms:.0f} ms of it",
         ),
         (
@@ -71,3 +72,8 @@ def complaints(outcome: Outcome) -> list[str]:
         (outcome.answer_recorded_ms >= 300, f"the second answer sounded for {outcome.answer_recorded_ms:.0f} ms only"),
     )
     return [complaint for holds, complaint in checks if not holds]
+
+
+def _agree(outcome: Outcome) -> bool:
+    longer_ms = outcome.recorded_ms - (outcome.played_ms or 0)
+    return longer_ms >= -_HEARD_TOLERANCE_MS and (longer_ms <= _HEARD_TOLERANCE_MS or outcome.underruns > 0)

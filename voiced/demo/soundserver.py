@@ -281,6 +281,13 @@ class PipeWireServer(SoundServer):
         lead_ns = quantum * _NS // _PIPEWIRE_CLOCK_HZ
         self._timing = Timing(piece, lead_ns, window_ns=_NS, oversampling=_PIPEWIRE_CLOCK_HZ // RATE_HZ)
 
+    def _prepare(self) -> None:
+        super()._prepare()
+        # For Bluetooth WirePlumber 0.4 watches logind, and sets up no defaults at all where there is none (a bare container).
+        scripts = self.directory / "home" / "wireplumber" / "bluetooth.lua.d"
+        scripts.mkdir(parents=True)
+        (scripts / "80-no-bluetooth.lua").write_text("bluez_monitor.enabled = false\n")
+
     def _launch(self) -> None:
         settings = self.directory / "home" / "pipewire" / "pipewire.conf.d"
         settings.mkdir(parents=True)

@@ -17,6 +17,7 @@ _SOUND_WITHIN_S = 20.0
 _END_WITHIN_S = 60.0
 #: Longer than the pauses between sentences, shorter than a turn.
 _QUIET_MS = 1000
+_EVENT_ON_ITS_WAY_MS = 10
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 
@@ -68,7 +69,8 @@ class Story:
         order_to_silence_ms = (silent_ns - started_ns) / _NS_PER_MS
         recorded_ms = _ms(last + 1 - first)
         turn_played_ms = self._turn_played_ms(flush["item_id"])
-        self._show_interruption(flush, to_silence_ms, order_to_silence_ms, recorded_ms)
+        underruns: int = self._client.status()["audio"]["playback"]["underruns"]
+        self._show_interruption(flush, to_silence_ms, order_to_silence_ms, recorded_ms, underruns)
 
         interruption = self._understood()
         cut_in.speech.wait()
@@ -84,6 +86,7 @@ class Story:
             dropped_ms=flush["dropped_ms"],
             turn_played_ms=turn_played_ms,
             recorded_ms=recorded_ms,
+            underruns=underruns,
             to_silence_ms=to_silence_ms,
             order_to_silence_ms=order_to_silence_ms,
             answer_recorded_ms=_ms(end + 1 - second),
@@ -115,19 +118,19 @@ class Story:
         self._show.happened("answers", f"first sound at the speaker, {thought_ms / 1000:.2f} s after your last")
         return first
 
-    def _show_interruption(self, flush: dict[str, Any], to_silence_ms: float, order_to_silence_ms: float, recorded_ms: float) -> None:
-        detected_ms = to_silence_ms - order_to_silence_ms
+    def _show_interruption(
+        self, flush: dict[str, Any], to_silence_ms: float, order_to_silence_ms: float, recorded_ms: float, underruns: int
+    ) -> None:
         self._show.happened(
-            "silence",
-            f"at the speaker, {to_silence_ms:.0f} ms after your first sound: {detected_ms:.0f} ms until speech_started came and was "
-            f"published, {order_to_silence_ms:.1f} ms from there",
+            "silence", f"at the speaker, {to_silence_ms:.0f} ms after your first sound: {_shares(to_silence_ms, order_to_silence_ms)}"
         )
         self._show.happened(
             "flush", f"device aborted {flush['latency_ms']:.1f} ms after the order; {flush['dropped_ms'] / 1000:.1f} s of speech dropped"
         )
+        gaps = f", with {underruns} gaps because this machine is too busy" if underruns else ""
         self._show.happened(
             "truncated",
-            f"the answer at {flush['played_ms']} ms, as far as it was heard; the speaker's recording holds {recorded_ms:.0f} ms",
+            f"the answer at {flush['played_ms']} ms, as far as it was heard; the speaker's recording holds {recorded_ms:.0f} ms{gaps}",
         )
 
     def _turn_played_ms(self, item_id: str) -> int | None:
@@ -151,6 +154,15 @@ class Story:
 
 def _ms(samples: int) -> float:
     return samples * 1000 / RATE_HZ
+
+
+def _shares(to_silence_ms: float, order_to_silence_ms: float) -> str:
+    """Who took how long of it."""
+    if order_to_silence_ms < -_EVENT_ON_ITS_WAY_MS:
+        return "it fell into a gap"
+    # The order is quicker than the event, which two processes pass on: silence may come first.
+    rest = f"{order_to_silence_ms:.0f} ms" if order_to_silence_ms >= 1 else "less than 1 ms"
+    return f"{to_silence_ms - order_to_silence_ms:.0f} ms until speech_started came, {rest} from there"
 
 
 def _mono_ns(event: voicectl.Event) -> int:
