@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+from voiced.errors import ProtocolViolated
+from voiced.network.outputs import Outbox
+
 #: Kinds told apart; a server that finds new ways every time gets no more log lines than this.
 _KINDS_TOLD = 32
 
@@ -16,6 +19,11 @@ class Complaints:
             kind = "others"
         self.counts[kind] += 1
         return self.counts[kind] == 1
+
+    def tell(self, kind: str, message: str, out: Outbox) -> None:
+        """Counts one of `kind`, and says so once."""
+        if self.add(kind):
+            out.error(ProtocolViolated.code, f"the server sent what makes no sense, and it is ignored: {message}"[:400])
 
     @property
     def total(self) -> int:

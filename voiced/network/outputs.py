@@ -1,5 +1,6 @@
 """What the conversation wants done: the outputs of `session.Session`, carried out by the process's loop in their order."""
 
+import logging
 from typing import Any, NamedTuple
 
 from voiced.errors import ControlError, VoicedError
@@ -73,3 +74,31 @@ class Fail(NamedTuple):
 
 
 Output = SendEvent | Play | PlayEnd | Broadcast | PublishEvent | Answered | Refused | LogLine | Opened | Disconnect | Fail
+
+
+class Outbox:
+    """The outputs of one step, as they gather."""
+
+    def __init__(self) -> None:
+        self._outputs: list[Output] = []
+
+    def add(self, output: Output) -> None:
+        self._outputs.append(output)
+
+    def send(self, event: ClientEvent) -> None:
+        self._outputs.append(SendEvent(event))
+
+    def publish(self, topic: str, **data: Any) -> None:
+        self._outputs.append(PublishEvent(topic, data))
+
+    def log(self, level: int, text: str) -> None:
+        self._outputs.append(LogLine(level, text))
+
+    def error(self, code: str, message: str) -> None:
+        """What people should know, and what ends nothing: an event and a line in the log."""
+        self.publish("error", code=code, message=message, fatal=False)
+        self.log(logging.WARNING, message)
+
+    def take(self) -> list[Output]:
+        outputs, self._outputs = self._outputs, []
+        return outputs

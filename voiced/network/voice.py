@@ -1,0 +1,327 @@
+"""The assistant's voice: replies from the server to playback, their interruption, and what was heard of them. Pure.
+
+The half of the session that `bargein` and `replies` serve; `session` feeds it and owns everything else.
+"""
+
+import logging
+from typing import Any
+
+from voiced.messages import Epoch, Flush, Flushed, Message, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.network import events, responses
+from voiced.network.bargein import BargeIn, Interruption, Remedy, remedy
+from voiced.network.complaints import Complaints, sane
+from voiced.network.outputs import Answered, Broadcast, Outbox, Play, PlayEnd
+from voiced.network.replies import Replies, Reply, SpokenItem
+from voiced.network.transcript import ASSISTANT, Said, Transcript
+
+SPEECH_STARTED = "speech_started"
+#: A response of which nothing was heard for this long is over, whatever the server forgot to say.
+_SILENT_RESPONSE_NS = 60_000_000_000
+#: How much later than it should playback may report before its sound counts as lost.
+_PLAYBACK_SLACK_NS = 5_000_000_000
+_NS_PER_MS = 1_000_000
+_MOST_CONTENT_PARTS = 1000
+
+
+class Voice:
+    """All replies of one conversation."""
+
+    def __init__(self, epoch: Epoch, out: Outbox, transcript: Transcript, complaints: Complaints) -> None:
+        self.epoch = epoch
+        self.handled = 0  # the newest server event that was looked at in its turn
+        self.sounding = False
+        self.cancel_created = False  # the next response.created is that of a create which was interrupted
+        self._out = out
+        self._transcript = transcript
+        self._complaints = complaints
+        self._replies = Replies()
+        self._bargein = BargeIn(self._replies)
+        self._in_session = False
+        self._playback_ns = 0  # when playback last said something, or was last given something to begin with
+
+    def session_opened(self) -> None:
+        self._in_session = True
+
+    def session_closed(self) -> None:
+        """What was received plays on; the conversation that it belongs to is gone, so nothing of it is truncated any more."""
+        self._in_session = False
+        self.cancel_created = False
+        for reply in self._replies:
+            reply.done = True
+            self._end_parts(reply)
+            for item in reply.items.values():
+                item.settled = True
+        self._replies.forget_finished()
+
+    @property
+    def audible(self) -> bool:
+        return self._replies.audible
+
+    @property
+    def generating(self) -> bool:
+        """A response is being generated that will be heard."""
+        return any(not reply.interrupted for reply in self._replies.generating)
+
+    @property
+    def free(self) -> bool:
+        """Nothing is being generated, and no interruption is unsettled: a response may be asked for."""
+        return not self._bargein.pending and not self._replies.generating
+
+    # replies -------------------------------------------------------------------------------------------------------------
+
+    def pending_interruption(self) -> Interruption | None:
+        """The newest interruption that is not settled."""
+        return self._bargein.latest
+
+    def on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
+        response = event.response
+        if self._replies.is_over(response.id):
+            return
+        reply = self._replies.open(response.id, now)
+        reply.out_of_band = (response.metadata or {}).get(responses.PURPOSE) == responses.SAY
+        interruption = self._bargein.latest
+        void = seq <= self._bargein.horizon
+        if void or self.cancel_created:
+            reply.interrupted = True
+            if self.cancel_created or reply.out_of_band or (interruption is not None and interruption.reason != SPEECH_STARTED):
+                self._out.send(events.ResponseCancel(response_id=response.id))
+        self.cancel_created = False
+        self._out.publish("response.started", response_id=response.id)
+
+    def on_response_done(self, event: events.ResponseDone, seq: int, now: MonoNs) -> None:
+        response = event.response
+        reply = self._replies.get(response.id)
+        if reply is not None:
+            reply.done = True
+            self._end_parts(reply)
+            self._close_reply(reply)
+        details = response.status_details or events.StatusDetails()
+        self._out.publish(
+            "response.done", response_id=response.id, status=response.status, reason=details.reason, usage=sane(response.usage)
+        )
+        if response.status == "failed":
+            error = details.error or events.ErrorDetail()
+            self._out.error(error.code or "response_failed", f"the answer failed: {error.message or error.code or 'no reason given'}")
+        elif response.status == "incomplete":
+            self._out.error("response_incomplete", f"the answer was cut short: {details.reason or 'no reason given'}")
+
+    def on_item_announced(self, event: events.OutputItemAdded | events.OutputItemDone, seq: int, now: MonoNs) -> None:
+        item = event.item
+        if item.type != "message" or not item.id or self._replies.is_void(event.response_id, item.id):
+            return
+        self._spoken(event.response_id, item.id, seq, now)
+        self._transcript.announce(ASSISTANT, item.id)
+
+    def on_audio(self, event: events.OutputAudioDelta, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is None:
+            return
+        reply, item = found
+        part = item.part(event.content_index)
+        pcm = part.whole_samples(event.delta)
+        if reply.interrupted or not pcm:
+            return
+        if not self._replies.audible:
+            self._playback_ns = now
+        part.forwarded += len(pcm)
+        self._out.add(Play(ReplyAudio(self.epoch, item.item_id, part.content_index), pcm))
+
+    def on_audio_done(self, event: events.OutputAudioDone, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is not None:
+            reply, item = found
+            self._end_part(reply, item, event.content_index)
+
+    def on_words(self, event: events.OutputTranscriptDelta, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is not None and not found[0].interrupted:
+            self._transcript.add(ASSISTANT, event.item_id, event.delta, now)
+
+    def on_words_done(self, event: events.OutputTranscriptDone, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is not None and not found[0].interrupted:
+            self._said(self._transcript.finish(ASSISTANT, event.item_id, event.transcript))
+
+    def on_text(self, event: events.OutputTextDelta, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is not None and not found[0].interrupted:
+            found[1].has_text = True
+            self._transcript.add(ASSISTANT, event.item_id, event.delta, now)
+
+    def on_text_done(self, event: events.OutputTextDone, seq: int, now: MonoNs) -> None:
+        found = self._part_of(event, seq, now)
+        if found is not None and not found[0].interrupted:
+            self._said(self._transcript.finish(ASSISTANT, event.item_id, event.text))
+
+    def _part_of(self, event: Any, seq: int, now: MonoNs) -> tuple[Reply, SpokenItem] | None:
+        """The reply and item that an event about a content part belongs to; None where that is over, or makes no sense."""
+        if not 0 <= event.content_index < _MOST_CONTENT_PARTS:
+            message = f"content_index {event.content_index} of {type(event).__name__}"
+            self._complaints.tell("content_index", message, self._out)
+            return None
+        if self._replies.is_void(event.response_id, event.item_id):
+            return None
+        return self._spoken(event.response_id, event.item_id, seq, now)
+
+    def _spoken(self, response_id: str, item_id: str, seq: int, now: MonoNs) -> tuple[Reply, SpokenItem]:
+        known = self._replies.find(item_id)
+        if known is not None:
+            known[0].last_event_ns = now
+            return known
+        fresh = self._replies.get(response_id) is None
+        reply = self._replies.open(response_id, now)
+        if fresh and seq <= self._bargein.horizon:
+            reply.interrupted = True
+        item = self._replies.item(reply, item_id)
+        if reply.interrupted and (latest := self._bargein.latest) is not None:
+            latest.items.append(item)
+        return reply, item
+
+    def _end_parts(self, reply: Reply) -> None:
+        for item in reply.items.values():
+            for content_index in list(item.parts):
+                self._end_part(reply, item, content_index)
+
+    def _end_part(self, reply: Reply, item: SpokenItem, content_index: int) -> None:
+        part = item.part(content_index)
+        if not part.ended:
+            part.ended = True
+            if part.forwarded and not reply.interrupted:
+                self._out.add(PlayEnd(ReplyEnd(self.epoch, item.item_id, content_index)))
+
+    def _close_reply(self, reply: Reply) -> None:
+        """Of an interrupted reply that is over, items that showed up after its interruption was settled were not heard."""
+        if not (reply.done and reply.interrupted) or self._bargein.pending:
+            return
+        for item in reply.items.values():
+            if not item.settled:
+                item.settled = True
+                self._apply(remedy(item, {}))
+        self._replies.forget(reply)
+
+    # interruption --------------------------------------------------------------------------------------------------------
+
+    def interrupt(self, reason: str, horizon: int, now: MonoNs) -> Interruption | None:
+        """Voids all that was received up to `horizon`. None where there was nothing to interrupt."""
+        live = [reply for reply in self._replies if not reply.interrupted]
+        if not live and horizon <= max(self.handled, self._bargein.horizon):
+            return None
+        audible = self._replies.audible
+        if audible:
+            self.epoch = Epoch(self.epoch + 1)
+            self._out.add(Broadcast(Flush(self.epoch, reason, now)))
+        interruption = Interruption(self.epoch if audible else None, reason, horizon, now)
+        for reply in live:
+            if not reply.done and (reason != SPEECH_STARTED or reply.out_of_band):
+                # On speech_started the server cancels by itself, but only what is in the conversation.
+                self._out.send(events.ResponseCancel(response_id=reply.response_id))
+                interruption.cancelled = True
+        self._bargein.begin(interruption)
+        self.sounding = False
+        return interruption
+
+    def _settle(self) -> None:
+        for interruption, remedies in self._bargein.take_settled(self.handled):
+            for each in remedies:
+                self._apply(each)
+            self._report(interruption)
+            for reply in self._replies:
+                self._close_reply(reply)
+
+    def _apply(self, each: Remedy) -> None:
+        for event in each.events if self._in_session else ():
+            self._out.send(event)
+        if not each.whole:
+            self._said(self._transcript.interrupt(each.item_id, each.played_ms))
+
+    def _report(self, interruption: Interruption) -> None:
+        item_id, played_ms = interruption.sounded
+        flushed = interruption.flushed
+        if interruption.epoch is not None and (flushed is None or flushed.was_playing or flushed.heard):
+            self._out.publish(
+                "flush",
+                epoch=interruption.epoch,
+                reason=interruption.reason,
+                item_id=item_id,
+                played_ms=played_ms,
+                dropped_ms=None if flushed is None else flushed.dropped_ms,
+                latency_ms=None if flushed is None else flushed.latency_us / 1000,
+            )
+        interrupted = interruption.cancelled or interruption.epoch is not None
+        for order in interruption.orders:
+            self._out.add(Answered(order, {"interrupted": interrupted, "item_id": item_id, "played_ms": played_ms}))
+
+    # playback ------------------------------------------------------------------------------------------------------------
+
+    def heard(self, message: Message, now: MonoNs) -> None:
+        """A report of playback."""
+        self._playback_ns = now
+        if isinstance(message, Flushed):
+            self._bargein.answered(message)
+        elif isinstance(message, PlayStarted | PlayFinished):
+            self._played(message, now)
+
+    def playback_gone(self, now: MonoNs) -> None:
+        """The playback process is gone, and with it what it had not played; it will never say what was heard."""
+        if self._replies.audible:
+            self._give_up_reply("the playback process went away in the middle of a reply; the rest of it is given up", now)
+
+    def _give_up_reply(self, message: str, now: MonoNs) -> None:
+        self._out.error("playback_lost", message)
+        self.interrupt("playback_lost", self.handled, now)
+        self._bargein.give_up(None)
+
+    def _played(self, message: PlayStarted | PlayFinished, now: MonoNs) -> None:
+        found = self._replies.find(message.item_id)
+        part = found[1].parts.get(message.content_index) if found else None
+        if found is None or part is None:
+            return
+        reply, item = found
+        if isinstance(message, PlayStarted):
+            part.started_ns = now if part.started_ns is None else part.started_ns
+            self.sounding = self.sounding or not reply.interrupted
+            return
+        part.finished = True
+        if not reply.interrupted:
+            self._transcript.played(item.item_id, part.forwarded_ms)
+        self._replies.forget_finished()
+
+    # time ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def wake_ns(self) -> int | None:
+        """When `tick` wants to be called, at the latest."""
+        times = (self._bargein.wake_ns, self._playback_deadline_ns, self._silent_response_ns)
+        return min((time for time in times if time is not None), default=None)
+
+    def tick(self, now: MonoNs) -> None:
+        if self._bargein.give_up(now):
+            self._out.log(logging.WARNING, "playback did not say what was heard of a flushed reply; taken from when it began")
+        deadline = self._playback_deadline_ns
+        if deadline is not None and now >= deadline:
+            self._give_up_reply("the playback process lost a reply or hangs; the reply is given up", now)
+        for reply in self._replies.generating:
+            if now - reply.last_event_ns >= _SILENT_RESPONSE_NS:
+                reply.done = True
+                self._end_parts(reply)
+                self._close_reply(reply)
+
+    def settle(self) -> None:
+        """At the end of every step: interruptions about which all is known, replies that are over."""
+        if self._bargein.pending:
+            self._settle()
+        self._replies.forget_finished()
+        self.sounding = self.sounding and self._replies.audible
+
+    @property
+    def _playback_deadline_ns(self) -> int | None:
+        part = self._replies.waiting_part()
+        return None if part is None else self._playback_ns + part.forwarded_ms * _NS_PER_MS + _PLAYBACK_SLACK_NS
+
+    @property
+    def _silent_response_ns(self) -> int | None:
+        return min((reply.last_event_ns + _SILENT_RESPONSE_NS for reply in self._replies.generating), default=None)
+
+    def _said(self, said: Said | None) -> None:
+        if said is not None:
+            self._out.publish(f"transcript.{said.role}", item_id=said.item_id, text=said.text, final=said.final)
