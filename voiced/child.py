@@ -16,14 +16,11 @@ means that the supervisor is gone, however it went, and the child leaves.
 """
 
 import gc
-import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -35,13 +32,14 @@ from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publi
 #: A child that has been silent for the supervisor's limit (3 s) counts as hung; several beats may be lost before that.
 BEAT_EVERY_NS = 500_000_000
 STOP = "stop"
+_DEBUG = 10  # logging's number, without its import
 _STDIN = 0
 
 
 class Child:
     """One child process's ties to its supervisor."""
 
-    def __init__(self, name: str, settings: dict[str, Any], directory: Path) -> None:
+    def __init__(self, name: str, settings: dict[str, Any], directory: str) -> None:
         self.name = name
         self.settings = settings
         self.bus = Bus(directory)
@@ -119,17 +117,6 @@ class Child:
         self.bus.close()
 
 
-class _ToParent(logging.Handler):
-    """Everything logged in a child reaches the log through its supervisor."""
-
-    def __init__(self, child: Child) -> None:
-        super().__init__()
-        self._child = child
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._child.log(record.levelno, record.getMessage())
-
-
 def now_ns() -> MonoNs:
     return MonoNs(time.monotonic_ns())
 
@@ -138,13 +125,8 @@ def run(name: str, body: Callable[[Child], None]) -> int:
     """Runs a child process from first to last; returns its exit status."""
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor stops us in order
-    child = Child(name, read_settings(), Path(os.environ["VOICED_RUNTIME_DIR"]))
+    child = Child(name, read_settings(), os.environ["VOICED_RUNTIME_DIR"])
     signal.signal(signal.SIGTERM, lambda *_: setattr(child, "stopping", True))
-    level = child.settings.get("log_level", logging.INFO)
-    logging.getLogger().addHandler(_ToParent(child))
-    # Libraries keep to warnings: at their debug level a WebSocket library logs every frame, and the key in its headers.
-    logging.getLogger().setLevel(max(level, logging.WARNING))
-    logging.getLogger("voiced").setLevel(level)
     status = 0
     try:
         body(child)
@@ -153,11 +135,17 @@ def run(name: str, body: Callable[[Child], None]) -> int:
         status = error.exit_status
     except Exception as error:  # the last fence: a bug of ours is one line for people, its traceback only on request
         child.failed(VoicedError(f"a bug in voiced's {name} process: {type(error).__name__}: {error}"))
-        child.log(logging.DEBUG, traceback.format_exc())
+        child.log(_DEBUG, _traceback())
         status = VoicedError.exit_status
     finally:
         child.close()
     return status
+
+
+def _traceback() -> str:
+    import traceback  # 1 MiB that a process without a bug does not need
+
+    return traceback.format_exc()
 
 
 def read_settings() -> dict[str, Any]:

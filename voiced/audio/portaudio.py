@@ -20,6 +20,8 @@ _PERIODS = 3
 _INVALID_RATE = -9997
 _INVALID_CHANNELS = -9998
 _INVALID_DEVICE = -9996
+_SYSTEM_ALSA_CONF = "/usr/share/alsa/alsa.conf"
+ALSA_DIR = os.path.join(os.path.dirname(__file__), "alsa")
 
 
 class Direction(NamedTuple):
@@ -31,6 +33,14 @@ class Direction(NamedTuple):
 
 INPUT = Direction("input", "audio.capture.device", "maxInputChannels", "get_default_input_device_info")
 OUTPUT = Direction("output", "audio.playback.device", "maxOutputChannels", "get_default_output_device_info")
+
+
+def _keep_alsa_lean() -> None:
+    """Takes out of ALSA's configuration what costs much and serves nobody here (alsa/lean.conf). Whoever brings a
+    configuration of their own knows what is in it."""
+    if os.path.exists(_SYSTEM_ALSA_CONF) and "ALSA_CONFIG_PATH" not in os.environ:
+        os.environ["VOICED_ALSA_DIR"] = ALSA_DIR
+        os.environ["ALSA_CONFIG_PATH"] = os.path.join(ALSA_DIR, "alsa.conf")
 
 
 def _silence_native_libraries() -> None:
@@ -46,6 +56,7 @@ class PortAudio:
 
     def __init__(self) -> None:
         _silence_native_libraries()
+        _keep_alsa_lean()
         self._pa = pyaudio.PyAudio()
 
     def devices(self, direction: Direction) -> list[DeviceInfo]:

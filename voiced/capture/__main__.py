@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from voiced.audio.clocked import ClockedInput
 from voiced.audio.device import DeviceInfo, InputDevice, Wanted
 from voiced.audio.format import from_device
 from voiced.audio.meter import FLOOR_DBFS, dbfs
@@ -108,6 +107,8 @@ def _open(settings: dict[str, Any]) -> tuple[InputDevice, Listing, Callable[[], 
     rate = settings["rate"]
     wanted = Wanted(settings["device"], rate, settings["channels"], _DEVICE_BUFFER_MS * rate // 1000)
     if wanted.is_null or wanted.file is not None:
+        from voiced.audio.clocked import ClockedInput
+
         return ClockedInput(wanted), lambda: ([], []), lambda: None
     from voiced.audio.portaudio import INPUT, OUTPUT, PortAudio  # where no sound card is meant, none is looked for
 

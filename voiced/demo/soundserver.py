@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+import voiced.audio
 from voiced.demo.recorder import RATE_HZ, Recorder, Timing
 
 SPEAKER = "speaker"
@@ -42,10 +43,12 @@ _ALSA_CONF = """\
 </usr/share/alsa/alsa.conf>
 @hooks.1 {{
     func load
-    files [ "{asoundrc}" ]
+    files [ "{lean}" "{asoundrc}" ]
     errors true
 }}
 """
+#: What voiced leaves out of ALSA's configuration, it leaves out here, too.
+_LEAN = Path(voiced.audio.__file__).parent / "alsa" / "lean.conf"
 ASOUNDRC = """\
 pcm.!default { type pulse }
 ctl.!default { type pulse }
@@ -185,7 +188,7 @@ class SoundServer:
         runtime.mkdir(mode=0o700)
         asoundrc, alsa_conf = self.directory / "asoundrc", self.directory / "alsa.conf"
         asoundrc.write_text(self.asoundrc)
-        alsa_conf.write_text(_ALSA_CONF.format(asoundrc=asoundrc))
+        alsa_conf.write_text(_ALSA_CONF.format(lean=_LEAN, asoundrc=asoundrc))
         self.env = {
             "PULSE_SERVER": f"unix:{self._socket}",
             "PULSE_RUNTIME_PATH": str(self._socket.parent),

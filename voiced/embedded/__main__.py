@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from voiced import child as children
+from voiced import logs
 from voiced.embedded.parts import candidates
 from voiced.embedded.server import Server
 from voiced.embedded.workers import Workers
@@ -65,6 +66,7 @@ def _as_child() -> int:
     serving: list[_Serving] = []
 
     def body(child: children.Child) -> None:
+        logs.forward(child)
         settings = child.settings
         serving.append(_Serving(0, *(settings.get(name) for name in ("token", "chat_url", "chat_model", "voice"))))
         child.ready(url=serving[0].server.url)

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
 from voiced.errors import UrlInvalid, VoicedError
@@ -36,6 +37,7 @@ def main() -> int:
 
 class _Network:
     def __init__(self, child: Child) -> None:
+        logs.forward(child)
         self._child = child
         self._settings = child.settings
         self._microphone = Receiver(child.bus.bind(MICROPHONE))

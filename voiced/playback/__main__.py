@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from voiced.audio.clocked import ClockedOutput
 from voiced.audio.device import OutputDevice, Wanted
 from voiced.bus import FLUSH, HEARD, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
@@ -60,6 +59,8 @@ def _open(settings: dict[str, Any]) -> tuple[OutputDevice, Callable[[], None]]:
     rate = settings["rate"]
     wanted = Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000)
     if wanted.is_null or wanted.file is not None:
+        from voiced.audio.clocked import ClockedOutput
+
         return ClockedOutput(wanted), lambda: None
     from voiced.audio.portaudio import PortAudio  # where no sound card is meant, none is looked for
 

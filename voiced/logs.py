@@ -1,0 +1,26 @@
+"""What libraries log in a child process reaches the log through its supervisor.
+
+Apart from `child`, because importing logging costs 1.2 MiB, and the processes of sound have nobody who logs.
+"""
+
+import logging
+
+from voiced.child import Child
+
+
+class _ToParent(logging.Handler):
+    def __init__(self, child: Child) -> None:
+        super().__init__()
+        self._child = child
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._child.log(record.levelno, record.getMessage())
+
+
+def forward(child: Child) -> None:
+    """Sends every record of this process to the supervisor, from the level of the settings on."""
+    level = child.settings.get("log_level", logging.INFO)
+    logging.getLogger().addHandler(_ToParent(child))
+    # Libraries keep to warnings: at their debug level a WebSocket library logs every frame, and the key in its headers.
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    logging.getLogger("voiced").setLevel(level)
