@@ -161,6 +161,27 @@ def test_a_speech_started_behind_a_burst_overtakes_it(peer: Peer, world: World) 
     assert len(taken) - 1 < 400
 
 
+def test_playback_that_dies_and_comes_back(peer: Peer, world: World) -> None:
+    world.until(lambda message: isinstance(message, Ready))
+    world.listen()
+    connection = peer.connections.get(timeout=PATIENCE_S)
+    say(connection, "response.created", response={"id": "r1"})
+    delta(connection, "i1", bytes(48_000))
+    world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+    assert world.flushes is not None
+    world.flushes.socket.close()
+    world.until_published("error", code="playback_lost")
+    assert peer.next("response.cancel")["response_id"] == "r1"
+    assert peer.next("conversation.item.delete")["item_id"] == "i1"
+    delta(connection, "i1", bytes(48_000))
+    say(connection, "response.created", response={"id": "r2"})
+    delta(connection, "i2", bytes(48_000), "r2")
+    world.listen()
+    audio = world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+    assert isinstance(audio, ReplyAudio)
+    assert audio.item_id == "i2"
+
+
 def test_orders_are_answered(peer: Peer, world: World) -> None:
     world.until(lambda message: isinstance(message, Ready))
     world.order("ask", text="hello")

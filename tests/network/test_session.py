@@ -231,6 +231,17 @@ def test_a_response_that_never_ends_does_not_block_for_ever() -> None:
     assert sent(script.wait(60_000)) == [("ResponseCreate",)]
 
 
+def test_a_cancelled_response_that_never_ends_blocks_for_a_moment_only() -> None:
+    script = Script()
+    script.reply()
+    script.order("ask", text="something else")
+    script.flushed(("i1", 5))
+    script.out.clear()
+    script.wait(4_999)
+    assert sent(script.out) == []
+    assert sent(script.wait(1)) == [("ItemCreate",), ("ResponseCreate",)]
+
+
 def test_playback_that_never_reports_is_noticed() -> None:
     script = Script()
     script.created()

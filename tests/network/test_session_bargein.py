@@ -220,6 +220,15 @@ def test_playback_that_went_away_ends_the_reply() -> None:
     assert published(out, "state") == [{"state": "listening"}]
 
 
+def test_playback_that_went_away_will_not_answer_a_flush_any_more() -> None:
+    script = Script()
+    script.reply(ms=400)
+    script.wait(100)
+    script.speech_started()
+    assert sent(script.do(script.session.playback_gone(script.now))) == [("ItemTruncate", "i1", 0, 100)]
+    assert sent(script.flushed()) == []
+
+
 def test_an_answer_to_the_newer_flush_answers_the_older_too() -> None:
     script = Script()
     script.reply("i1")

@@ -354,7 +354,3 @@ class Session:
     def _said(self, said: Said | None) -> None:
         if said is not None:
             self._out.publish(f"transcript.{said.role}", item_id=said.item_id, text=said.text, final=said.final)
-
-    def _error(self, code: str, message: str) -> None:
-        self._out.publish("error", code=code, message=message, fatal=False)
-        self._out.log(logging.WARNING, message)

@@ -81,12 +81,12 @@ class Transcript:
         self._unpublished.pop(item_id, None)
         return turn.said()
 
-    def interrupt(self, item_id: str, played_ms: int) -> Said | None:
-        """The assistant's turn was cut off; what is written of it stays as it was received."""
+    def close(self, item_id: str, played_ms: int, *, interrupted: bool) -> Said | None:
+        """The assistant's turn is over, cut off or heard to its end; what is written of it stays as it was received."""
         turn = self._turns.get(item_id)
         if turn is None:
             return None
-        turn.interrupted = True
+        turn.interrupted = interrupted
         turn.played_ms = played_ms
         return self.finish(turn.role, item_id)
 

@@ -17,6 +17,8 @@ from voiced.network.transcript import ASSISTANT, Said, Transcript
 SPEECH_STARTED = "speech_started"
 #: A response of which nothing was heard for this long is over, whatever the server forgot to say.
 _SILENT_RESPONSE_NS = 60_000_000_000
+#: An interrupted one is cancelled, by the server or by us, and that is answered at once.
+_CANCELLED_RESPONSE_NS = 5_000_000_000
 #: How much later than it should playback may report before its sound counts as lost.
 _PLAYBACK_SLACK_NS = 5_000_000_000
 _NS_PER_MS = 1_000_000
@@ -212,6 +214,7 @@ class Voice:
             self._out.add(Broadcast(Flush(self.epoch, reason, now)))
         interruption = Interruption(self.epoch if audible else None, reason, horizon, now)
         for reply in live:
+            reply.last_event_ns = now
             if not reply.done and (reason != SPEECH_STARTED or reply.out_of_band):
                 # On speech_started the server cancels by itself, but only what is in the conversation.
                 self._out.send(events.ResponseCancel(response_id=reply.response_id))
@@ -231,8 +234,7 @@ class Voice:
     def _apply(self, each: Remedy) -> None:
         for event in each.events if self._in_session else ():
             self._out.send(event)
-        if not each.whole:
-            self._said(self._transcript.interrupt(each.item_id, each.played_ms))
+        self._said(self._transcript.close(each.item_id, each.played_ms, interrupted=not each.whole))
 
     def _report(self, interruption: Interruption) -> None:
         item_id, played_ms = interruption.sounded
@@ -263,6 +265,7 @@ class Voice:
 
     def playback_gone(self, now: MonoNs) -> None:
         """The playback process is gone, and with it what it had not played; it will never say what was heard."""
+        self._bargein.give_up(None)
         if self._replies.audible:
             self._give_up_reply("the playback process went away in the middle of a reply; the rest of it is given up", now)
 
@@ -301,7 +304,7 @@ class Voice:
         if deadline is not None and now >= deadline:
             self._give_up_reply("the playback process lost a reply or hangs; the reply is given up", now)
         for reply in self._replies.generating:
-            if now - reply.last_event_ns >= _SILENT_RESPONSE_NS:
+            if now >= _over_ns(reply):
                 reply.done = True
                 self._end_parts(reply)
                 self._close_reply(reply)
@@ -320,8 +323,13 @@ class Voice:
 
     @property
     def _silent_response_ns(self) -> int | None:
-        return min((reply.last_event_ns + _SILENT_RESPONSE_NS for reply in self._replies.generating), default=None)
+        return min((_over_ns(reply) for reply in self._replies.generating), default=None)
 
     def _said(self, said: Said | None) -> None:
         if said is not None:
             self._out.publish(f"transcript.{said.role}", item_id=said.item_id, text=said.text, final=said.final)
+
+
+def _over_ns(reply: Reply) -> int:
+    """When a response of which nothing more is heard counts as over."""
+    return reply.last_event_ns + (_CANCELLED_RESPONSE_NS if reply.interrupted else _SILENT_RESPONSE_NS)
