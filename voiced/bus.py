@@ -32,6 +32,10 @@ if TYPE_CHECKING:  # pathlib costs 6 ms, which voicectl can do without
 _LONGEST_SOCKET_PATH = 107
 
 
+#: Who starts before the one that binds tries again. libzmq's 100-200 ms were heard: the first reply waited for them.
+_RECONNECT_MS = 5
+
+
 class Endpoint(NamedTuple):
     """One row of the table: `binds` and `connects` are the socket types at either end."""
 
@@ -106,6 +110,7 @@ class Bus:
         socket.linger = 0
         socket.sndhwm = endpoint.high_water
         socket.rcvhwm = endpoint.high_water
+        socket.reconnect_ivl = _RECONNECT_MS
         if identity is not None:
             socket.identity = identity.encode()
         if kind == zmq.SUB:
