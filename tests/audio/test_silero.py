@@ -50,6 +50,13 @@ def test_what_is_no_speech_is_not_heard(kind: str) -> None:
     assert not held.any()
 
 
+def test_the_loudest_sound_overflows_nothing() -> None:
+    seconds = np.arange(4 * RATE_HZ) / RATE_HZ
+    loudest = np.sign(np.sin(2 * np.pi * 60 * seconds)).astype(np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        assert max(Silero().process(loudest)) <= 1
+
+
 def test_block_lengths_change_nothing(speech: np.ndarray) -> None:
     at_once = Silero().process(speech)
     cut = Silero()

@@ -202,6 +202,26 @@ def test_push_to_talk() -> None:
     assert driver.last(Think).said == (Said("user", "hello"),)
 
 
+def test_an_answer_waits_for_all_the_words_it_answers_to() -> None:
+    driver = Driver(audio={"input": {"turn_detection": None}})
+    for _ in range(2):
+        driver.hear((0.9, 960))
+        driver.send("input_audio_buffer.commit")
+    driver.send("response.create")
+    first, second = (request.item_id for request in driver.requests if isinstance(request, Recognise))
+    driver.take(driver.engine.recognised(second, "two"))
+    assert not any(isinstance(request, Think) for request in driver.requests)
+    driver.take(driver.engine.recognised(first, "one"))
+    assert driver.last(Think).said == (Said("user", "one"), Said("user", "two"))
+
+
+def test_the_padding_before_a_turn_does_not_reach_into_the_turn_before() -> None:
+    driver = Driver()
+    stopped = driver.hear((0.0, 640), (0.9, 640), (0.0, 224))[1]
+    started = driver.hear((0.9, 96))[0]
+    assert started["audio_start_ms"] == stopped["audio_end_ms"]
+
+
 def test_semantic_vad_is_more_patient() -> None:
     driver = Driver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "medium"}}})
     assert types(driver.hear((0.0, 320), (0.9, 320), (0.0, 480))) == ["input_audio_buffer.speech_started"]

@@ -12,7 +12,7 @@ def update(driver: Driver, **session: Any) -> list[dict[str, Any]]:
 
 
 def test_present_fields_change_and_absent_ones_stay() -> None:
-    driver = Driver()
+    driver = Driver(tool_choice="none", audio={"output": {"voice": "cedar"}, "input": {"noise_reduction": {"type": "far_field"}}})
     before = driver.engine.settings.as_sent()
     after = one(update(driver, instructions="Sing.", audio={"output": {"speed": 1.2}}), "session.updated")["session"]
     assert after["instructions"] == "Sing."
@@ -44,6 +44,7 @@ def test_null_and_empty_values_clear() -> None:
         ),
         ({"audio": {"input": {"turn_detection": {"type": "magic"}}}}, "invalid_value", "session.audio.input.turn_detection"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "invalid_value", "session.audio.input.format.rate"),
+        ({"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, "invalid_value", "session.audio.output.format"),
         ({"audio": {"output": {"speed": 2}}}, "invalid_value", "session.audio.output.speed"),
         ({"output_modalities": ["text", "audio"]}, "invalid_value", "session.output_modalities"),
         ({"max_output_tokens": 5000}, "invalid_value", "session.max_output_tokens"),

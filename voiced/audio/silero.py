@@ -102,4 +102,4 @@ def _convolve(x: Samples, weight: Samples, bias: Samples, taps: NDArray[np.intp]
 
 
 def _sigmoid(x: Samples) -> Any:
-    return 1 / (1 + np.exp(-x))
+    return 0.5 * (1 + np.tanh(0.5 * x))  # as 1 / (1 + exp(-x)), which overflows

@@ -98,7 +98,6 @@ class Ear:
 
     def _take(self, start: int, end: int) -> bytes:
         taken = bytes(self._kept[max(0, start - self._start) : max(0, end - self._start)])
-        self._floor = end
         self._turn_start = None
         self._detector.forget_turn()
         self._let_go(end)

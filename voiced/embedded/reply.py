@@ -179,7 +179,6 @@ class Reply:
             self.entry.heard_text = self._transcript
         self.entry.unheard = " ".join(part for part in (self.entry.unheard, *unsent) if part)
         self._current = None
-        self._sounds.clear()
 
     def _close(self, item_status: str) -> Outputs:
         part = self.entry.item.content[0]  # type: ignore[index]  # _open has set it

@@ -24,18 +24,9 @@ class _Strict(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Pcm(_Strict, tag="audio/pcm", tag_field="type"):
+    """The only format here; the telephone's (audio/pcmu, audio/pcma) are refused."""
+
     rate: Literal[24000] = 24000
-
-
-class Pcmu(_Strict, tag="audio/pcmu", tag_field="type"):
-    pass
-
-
-class Pcma(_Strict, tag="audio/pcma", tag_field="type"):
-    pass
-
-
-Format = Pcm | Pcmu | Pcma
 
 
 class ServerVad(_Strict, tag="server_vad", tag_field="type"):
@@ -69,7 +60,7 @@ class NoiseReduction(_Strict, omit_defaults=True):
 
 
 class Input(_Strict):
-    format: Format = msgspec.field(default_factory=Pcm)
+    format: Pcm = msgspec.field(default_factory=Pcm)
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
     turn_detection: ServerVad | SemanticVad | None = msgspec.field(default_factory=ServerVad)
@@ -80,7 +71,7 @@ class VoiceId(_Strict):
 
 
 class Output(_Strict):
-    format: Format = msgspec.field(default_factory=Pcm)
+    format: Pcm = msgspec.field(default_factory=Pcm)
     voice: str | VoiceId = "alloy"
     speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
 
