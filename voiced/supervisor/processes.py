@@ -41,8 +41,9 @@ def table(provider: Provider) -> tuple[Row, ...]:
     if provider.name != "embedded":
         return (Row("network", "voiced.network", _network), *sound)
     return (
-        # It may load models before it says anything.
-        Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0)),
+        # It loads models when it has begun to serve, in imports that keep the interpreter's lock: 2 s alone on a small
+        # machine, more on a busy one. It carries no sound, so it may be silent for longer.
+        Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0, silent_s=20.0)),
         Row("network", "voiced.network", _network, depends_on="embedded"),
         *sound,
     )
