@@ -83,8 +83,10 @@ def world(peer: Peer, start: Callable[[str], World]) -> Iterator[World]:
 def test_ready_only_when_the_session_is_open(peer: Peer, world: World) -> None:
     ready = world.until(lambda message: isinstance(message, Ready))
     assert isinstance(ready, Ready)
-    assert ready.detail["session"]["connected"] is True
-    assert ready.detail["session"]["id"] == "sess_1"
+    assert ready.detail["connected"] is True
+    assert ready.detail["id"] == "sess_1"
+    assert ready.detail["url"].endswith("/v1/realtime")
+    assert (ready.detail["provider"], ready.detail["reconnects"], ready.detail["last_error"]) == ("compatible", 0, None)
     assert "sk-secret" not in repr(world.from_child)
     assert peer.next("session.update")["session"]["type"] == "realtime"
 

@@ -408,7 +408,7 @@ def test_what_trying_again_cannot_mend_is_final(code: str, kind: type) -> None:
     out = script.event("error", error={"type": "invalid_request_error", "code": code, "message": "no"})
     (fail,) = of(Fail, out)
     assert isinstance(fail.error, kind)
-    assert published(out, "error")[0]["fatal"] is True
+    assert published(out, "session")[0]["connected"] is False
     assert states(out) == ["failed"]
     assert of(Fail, script.do(script.session.failed(ServerUnreachable("x"), script.now))) == []
 

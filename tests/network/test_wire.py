@@ -6,10 +6,13 @@ import http
 import json
 import select
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from websockets.datastructures import Headers
@@ -179,6 +182,58 @@ def test_nobody_there() -> None:
 def test_no_such_host(url: str, kind: type[VoicedError]) -> None:
     with pytest.raises(kind):
         connect(url)
+
+
+# TLS ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    made, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    about = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", made, *about],
+        check=True,
+        capture_output=True,
+    )
+    return made, key
+
+
+def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+def test_over_tls_nothing_is_left_behind_in_the_library(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What TLS has decrypted and not handed out does not make the descriptor readable: all must be read at once."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    sizes = [100_000, 5, 3_000_000, 16_384, 1]
+
+    def handler(connection: ServerConnection) -> None:
+        for size in sizes:
+            connection.send("x" * size)
+        connection.send(connection.recv())
+
+    with serving(handler, ssl=tls(certificate)) as url:
+        wire = connect(url.replace("ws://", "wss://"))
+        assert [len(text) for text in receive(wire, len(sizes))] == sizes
+        wire.send(b"y" * 500_000)
+        while wire.unsent:
+            wire.send_rest()
+        assert receive(wire, 1) == [b"y" * 500_000]
+        wire.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: tuple[Path, Path]) -> None:
+    with serving(lambda connection: None, ssl=tls(certificate)) as url, pytest.raises(ServerUnreachable, match="certificate"):
+        connect(url.replace("ws://", "wss://"))
+
+
+def test_a_server_without_tls_is_told_apart() -> None:
+    with serving(lambda connection: None) as url, pytest.raises(UrlInvalid, match="ws://"):
+        connect(url.replace("ws://", "wss://"))
 
 
 # a bare socket: what no decent server does ---------------------------------------------------------------------------------

@@ -272,12 +272,10 @@ class _Network:
         self._opened += 1
         self._child.log(logging.INFO, f"the session with {self._where} is open")
         if self._opened == 1:
-            self._child.ready(session=self._session_facts(), **detail)
+            self._child.ready(**{**self._stats(), **detail})
 
     def _stats(self) -> dict[str, Any]:
-        return {"session": self._session_facts(), "nonsense": self._session.complaints.total}
-
-    def _session_facts(self) -> dict[str, Any]:
+        """The session as `status` shows it."""
         hello = self._session.hello
         return {
             "provider": self._settings.get("provider"),

@@ -126,8 +126,7 @@ class Session:
             return
         self._close(Phase.FAILED, error.message)
         self._out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
-        self._out.publish("error", code=error.code, message=error.message, fatal=True)
-        self._out.add(Fail(error))
+        self._out.add(Fail(error))  # the supervisor makes an error event of it
 
     def _opened(self) -> None:
         self.last_error = None
