@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import barge_in, steady
+from tests.bench import barge_in, stalls, steady
 from tests.bench.options import FULL, QUICK, Options
 from tests.bench.table import Figure, as_json, markdown_table, text_table
 
@@ -45,7 +45,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended in order
     _put_ourselves_first()
     since, others = time.monotonic(), os.getloadavg()[0]
-    figures = [figure for name in chosen.names or GROUPS for figure in GROUPS[name](QUICK if chosen.quick else FULL)]
+    found: list[stalls.Stalls] = []
+    with stalls.watch(found):
+        figures = [figure for name in chosen.names or GROUPS for figure in GROUPS[name](QUICK if chosen.quick else FULL)]
     minutes = (time.monotonic() - since) / 60
     about = {
         "machine": platform.machine(),
@@ -53,12 +55,16 @@ def main() -> int:
         "python": platform.python_version(),
         "minutes": minutes,
         "load_before": others,
+        "stalls": found[0]._asdict(),
     }
     if chosen.json:
         chosen.json.write_text(as_json(figures, about))
     print(markdown_table(figures) if chosen.markdown else text_table(figures))
     print("target: median / 95 of 100; queue-only: medians of blocking writes of 1024 / 2400 frames; ! = not reached")
-    print(f"{os.cpu_count()} cores, {minutes:.0f} min; load average when it began: {others:.1f}")
+    print(
+        f"{os.cpu_count()} cores, {minutes:.0f} min; load average before: {others:.1f}; a process that only sleeps was kept waiting "
+        f"over {stalls.STALL_MS:.0f} ms {found[0].times} times, {found[0].worst_ms:.0f} ms at worst"
+    )
     return 1 if any(figure.met is False for figure in figures) else 0
 
 
