@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Messages read ahead of the loop. A client that sends faster than we hear is held back by TCP, not by our memory.
 _READ_AHEAD = 64
+#: How often a reader that waits for room looks whether the session is still there.
+_LOOK_UP_S = 1.0
 
 Act = Callable[[], Outputs]
 
@@ -56,7 +58,8 @@ class Session:
 
     def take(self, text: bytes | str) -> None:
         """A message from the client. Waits while too many are unread."""
-        self._room.acquire()
+        while self._open and not self._room.acquire(timeout=_LOOK_UP_S):
+            pass
         self._inbox.put(partial(self._received, text))
 
     def end(self) -> None:
@@ -69,8 +72,13 @@ class Session:
             while self._open:
                 self._perform(self._next())
         except LineClosed:
-            pass  # the reader sees the same, and the session ends with this method
+            logger.debug("the client is gone")
+        except Exception as error:  # a bug of ours ends this session, never the server
+            logger.error("a bug in the embedded server ended a session: %s: %s", type(error).__name__, error)
+            logger.debug("where", exc_info=True)
+            self._line.close(1011, "internal error")
         finally:
+            self._open = False
             self._live.clear()
 
     def _next(self) -> Outputs:

@@ -148,5 +148,6 @@ class Workers:
         while (job := work.get()) is not None:
             try:
                 job()
-            except Exception:  # a bug in one job must not silence all sessions; the response hangs, the log says why
-                logger.exception("a worker failed")
+            except Exception as error:  # a bug in one job must not silence all sessions
+                logger.error("a bug in the embedded server: %s: %s", type(error).__name__, error)
+                logger.debug("where", exc_info=True)
