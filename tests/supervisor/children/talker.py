@@ -5,9 +5,11 @@ import sys
 
 from voiced.child import Child, run
 from voiced.errors import DeviceUnknown
+from voiced.logs import forward
 
 
 def _talk(child: Child) -> None:
+    forward(child)
     for name in ("voiced.capture", "websockets.client"):
         for level in (logging.DEBUG, logging.INFO, logging.WARNING):
             logging.getLogger(name).log(level, "%s from %s", logging.getLevelName(level), name)
