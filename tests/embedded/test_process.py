@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -47,6 +49,16 @@ def test_it_prints_one_line_and_stops_when_told(alone: subprocess.Popen[str], nu
         assert "session.created" in str(client.recv(timeout=10))
         told = time.monotonic()
         alone.send_signal(number)
+        rest, errors = alone.communicate(timeout=10)
+    assert time.monotonic() - told < 2
+    assert (alone.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_client_that_says_nothing_does_not_keep_it(alone: subprocess.Popen[str]) -> None:
+    address = urlsplit(url_of(alone))
+    with socket.create_connection((address.hostname, address.port)):
+        told = time.monotonic()
+        alone.send_signal(signal.SIGTERM)
         rest, errors = alone.communicate(timeout=10)
     assert time.monotonic() - told < 2
     assert (alone.returncode, rest, errors) == (0, "", "")

@@ -17,7 +17,7 @@ from voiced.embedded.workers import Workers
 from voiced.errors import NotNow, VoicedError
 
 _WAIT_MS = 250
-#: How long models may take to finish what they are at when the server is asked to stop.
+#: How long clients may take to say goodbye, and models to finish what they are at, when the server is asked to stop.
 _PATIENCE_S = 0.3
 
 
@@ -58,8 +58,11 @@ class _Serving:
         return {"sessions": self.server.sessions, **self.workers.loaded()}
 
     def stop(self) -> None:
-        self.server.stop()
-        self.stopped = self.workers.stop(_PATIENCE_S)
+        """Gives clients and models a moment; whoever takes longer is left behind (`_leave`)."""
+        goodbye = threading.Thread(target=self.server.stop, daemon=True)
+        goodbye.start()
+        goodbye.join(_PATIENCE_S)
+        self.stopped = self.workers.stop(_PATIENCE_S) and not goodbye.is_alive()
 
 
 def _as_child() -> int:
@@ -82,7 +85,7 @@ def _as_child() -> int:
 
 
 def _leave(status: int, *servings: _Serving) -> int:
-    """Leaves at once where a model still runs: see Workers.stop."""
+    """Leaves at once where a model still runs (see Workers.stop) or a client does not hang up: Python would wait for it."""
     if not all(serving.stopped for serving in servings):
         sys.stdout.flush()
         sys.stderr.flush()
