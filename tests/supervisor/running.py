@@ -83,8 +83,10 @@ def is_alive(pid: int) -> bool:
 def home() -> Iterator[Path]:
     """A directory whose path is short enough for sockets (pytest's is not)."""
     path = Path(tempfile.mkdtemp(prefix="vd", dir="/tmp"))
-    yield path
-    shutil.rmtree(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 @contextmanager
