@@ -62,13 +62,21 @@ def heard(server: SoundServer) -> Iterator[Recorder]:
         yield recorder
 
 
+def test_what_portaudio_plays_is_heard_whole(server: SoundServer, heard: Recorder) -> None:
+    run_portaudio(server, PLAY, tone(500))
+    last = heard.wait_for_silence(400, timeout_s=5)
+    sounding = sum(sample != 0 for sample in array("h", heard.sound(0, last + 1)))
+    assert sounding == pytest.approx(RATE_HZ // 2, rel=0.02)
+
+
 def test_what_portaudio_plays_is_heard_when_it_is_played(server: SoundServer, heard: Recorder) -> None:
-    written_ns = int(run_portaudio(server, PLAY, tone(500)))
-    last = heard.wait_for_silence(200, timeout_s=5)
-    first = heard.first_sound(0)
-    assert first is not None
-    assert last - first + 1 == pytest.approx(RATE_HZ // 2, abs=RATE_HZ // 100)
-    assert -1 <= (heard.time_ns(first) - written_ns) / 1e6 <= BLOCK_MS[server.name]
+    late_ms = []
+    for _ in range(4):  # a busy machine makes a program late, never early: the least delay is the recorder's own
+        before = heard.samples
+        written_ns = int(run_portaudio(server, PLAY, tone(50)))
+        late_ms.append((heard.time_ns(heard.wait_for_sound(before, timeout_s=5)) - written_ns) / 1e6)
+        heard.wait_for_silence(200, timeout_s=5)
+    assert -0.5 <= min(late_ms) <= BLOCK_MS[server.name]
 
 
 def test_what_is_said_reaches_portaudios_default_microphone(server: SoundServer) -> None:
