@@ -28,6 +28,7 @@ import msgpack
 from voiced.bus import FAMILY, Broadcaster, Bus, Poller, Receiver, Sender
 from voiced.errors import ControlError, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
+from voiced.urgency import Urgency, claim
 
 #: A child that has been silent for the supervisor's limit (3 s) counts as hung; several beats may be lost before that.
 BEAT_EVERY_NS = 500_000_000
@@ -121,8 +122,9 @@ def now_ns() -> MonoNs:
     return MonoNs(time.monotonic_ns())
 
 
-def run(name: str, body: Callable[[Child], None]) -> int:
+def run(name: str, body: Callable[[Child], None], urgency: Urgency = Urgency.ORDINARY) -> int:
     """Runs a child process from first to last; returns its exit status."""
+    claim(urgency)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor stops us in order
     child = Child(name, read_settings(), os.environ["VOICED_RUNTIME_DIR"])

@@ -16,6 +16,7 @@ from voiced.capture.framer import Framer, Watch, wait_ms
 from voiced.child import Child, now_ns, run
 from voiced.errors import DeviceLost
 from voiced.messages import Order
+from voiced.urgency import Urgency
 
 #: A null source of an idle sound server wakes only every 2 s (architecture), so the first frame may take that long.
 _LOST_AFTER_NS = 4_000_000_000
@@ -25,7 +26,7 @@ Listing = Callable[[], tuple[list[DeviceInfo], list[DeviceInfo]]]
 
 
 def main() -> int:
-    return run("capture", _capture)
+    return run("capture", _capture, Urgency.SOUND)
 
 
 def _capture(child: Child) -> None:

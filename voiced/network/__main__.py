@@ -22,6 +22,7 @@ from voiced.network.hello import Phase
 from voiced.network.inbox import Inbox
 from voiced.network.session import Session
 from voiced.network.wire import Connecting, ConnectionEnded, Wire
+from voiced.urgency import Urgency
 
 #: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
 _EVENTS_AT_A_TIME = 8
@@ -32,7 +33,7 @@ _NS_PER_S = 1_000_000_000
 
 
 def main() -> int:
-    return run("network", lambda child: _Network(child).run())
+    return run("network", lambda child: _Network(child).run(), Urgency.PROMPT)
 
 
 class _Network:

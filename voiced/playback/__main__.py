@@ -13,13 +13,14 @@ from voiced.bus import FLUSH, HEARD, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
 from voiced.messages import Flush, ReplyAudio, ReplyEnd
 from voiced.playback.player import Player
+from voiced.urgency import Urgency
 
 #: Deltas taken between two looks at the flush socket: eight cost about 0.1 ms.
 _DELTAS_AT_A_TIME = 8
 
 
 def main() -> int:
-    return run("playback", _playback)
+    return run("playback", _playback, Urgency.SOUND)
 
 
 def _playback(child: Child) -> None:
