@@ -22,7 +22,7 @@ class SmolLM:
     _SYSTEM = "You are a friendly voice assistant. Answer in one or two short spoken sentences."
     #: A token of the prompt costs up to 12 ms on two cores: a client's long instructions would be heard as silence.
     _INSTRUCTIONS_LIMIT = 300
-    _TURNS = 6
+    _TURNS = 4
     #: What it says beyond is mostly wrong, and each sentence costs a second of a core.
     _SENTENCES = 2
     _TOKENS = 80
