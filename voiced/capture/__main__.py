@@ -20,7 +20,6 @@ from voiced.urgency import Urgency
 
 #: A null source of an idle sound server wakes only every 2 s (architecture), so the first frame may take that long.
 _LOST_AFTER_NS = 4_000_000_000
-_DEVICE_BUFFER_MS = 10
 
 Listing = Callable[[], tuple[list[DeviceInfo], list[DeviceInfo]]]
 
@@ -106,7 +105,7 @@ class _Capture:
 
 def _open(settings: dict[str, Any]) -> tuple[InputDevice, Listing, Callable[[], None]]:
     rate = settings["rate"]
-    wanted = Wanted(settings["device"], rate, settings["channels"], _DEVICE_BUFFER_MS * rate // 1000)
+    wanted = Wanted(settings["device"], rate, settings["channels"], settings["frame_ms"] * rate // 1000)
     if wanted.is_null or wanted.file is not None:
         from voiced.audio.clocked import ClockedInput
 
