@@ -69,6 +69,10 @@ class World:
         assert isinstance(found, messages.Publish)
         return found.data
 
+    def published(self, topic: str) -> list[dict[str, Any]]:
+        """What was published so far, as far as it was waited for."""
+        return [message.data for message in self.from_child if isinstance(message, messages.Publish) and message.topic == topic]
+
     def until_from(self, receiver: Receiver, wanted: Callable[[Message], bool]) -> Message:
         poller = Poller()
         poller.watch(receiver.socket)

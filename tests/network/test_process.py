@@ -18,7 +18,7 @@ from websockets.sync.server import ServerConnection
 from tests.network.process import PATIENCE_S, World, serving
 from tests.network.script import delta as made_delta
 from tests.network.test_wire import refusing
-from voiced.messages import Failed, Flush, Flushed, PartHeard, PlayStarted, Publish, Ready, ReplyAudio
+from voiced.messages import Failed, Flush, Flushed, PartHeard, PlayStarted, Ready, ReplyAudio
 
 pytestmark = pytest.mark.system
 
@@ -243,8 +243,7 @@ def test_a_refused_key_is_final(start: Callable[[str], World]) -> None:
         assert failed.code == "key_refused"
         assert "realtime.api_key" in failed.message
         world.until_published("state", state="failed")
-        states = [message.data["state"] for message in world.from_child if isinstance(message, Publish) and message.topic == "state"]
-        assert states == ["connecting", "failed"]
+        assert [data["state"] for data in world.published("state")] == ["connecting", "failed"]
         world.order("say", text="hello")
         refusal: Any = world.until(lambda message: type(message).__name__ == "Refusal")
         assert refusal.code == "not_now"
@@ -261,6 +260,19 @@ def test_an_error_then_close_is_final_where_it_says_so(start: Callable[[str], Wo
         failed = world.until(lambda message: isinstance(message, Failed))
         assert isinstance(failed, Failed)
         assert failed.code == "model_refused"
+
+
+def test_what_came_before_the_end_is_looked_at_first(start: Callable[[str], World]) -> None:
+    def handler(connection: ServerConnection) -> None:
+        for _ in range(200):
+            say(connection, "rate_limits.updated", rate_limits=[])
+        say(connection, "error", error={"type": "invalid_request_error", "code": "invalid_api_key", "message": "no"})
+        connection.close(1000)
+
+    with serving(handler) as url:
+        world = start(url)
+        world.until_published("state", state="failed")
+        assert [data["retry_in_s"] for data in world.published("session")] == [None]
 
 
 @pytest.mark.parametrize(("url", "code"), [("http://x/", "url_invalid"), ("wss://", "url_invalid")])

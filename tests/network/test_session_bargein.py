@@ -299,6 +299,16 @@ def test_a_whole_response_that_waits_is_void_and_the_next_is_not() -> None:
     assert played(script.delta("i1", sound(10))) == []
 
 
+def test_sound_that_waits_is_void_without_a_response_created_too() -> None:
+    script = Script()
+    overtaking(script, backlog := [delta("i1", sound(100))])
+    for raw in backlog:
+        assert played(script.feed(raw)) == []
+    assert sent(script.out) == [("ItemDelete", "i1")]
+    script.event("input_audio_buffer.speech_started", item_id="u9", audio_start_ms=0)
+    assert played(script.delta("i2", sound(10), "r2")) == [("i2", 480)]
+
+
 def test_a_response_done_that_waits_changes_nothing() -> None:
     script = Script()
     script.reply("i1", ms=100)

@@ -130,7 +130,6 @@ class Session:
 
     def _opened(self) -> None:
         self.last_error = None
-        self._voice.session_opened()
         self._out.add(Opened({"id": self.hello.session_id, "model": self.hello.model}))
         self._out.publish("session", connected=True, reason=None, attempt=0, retry_in_s=None)
 

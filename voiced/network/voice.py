@@ -38,15 +38,10 @@ class Voice:
         self._complaints = complaints
         self._replies = Replies()
         self._bargein = BargeIn(self._replies)
-        self._in_session = False
         self._playback_ns = 0  # when playback last said something, or was last given something to begin with
-
-    def session_opened(self) -> None:
-        self._in_session = True
 
     def session_closed(self) -> None:
         """What was received plays on; the conversation that it belongs to is gone, so nothing of it is truncated any more."""
-        self._in_session = False
         self.cancel_created = False
         for reply in self._replies:
             reply.done = True
@@ -220,7 +215,6 @@ class Voice:
                 self._out.send(events.ResponseCancel(response_id=reply.response_id))
                 interruption.cancelled = True
         self._bargein.begin(interruption)
-        self.sounding = False
         return interruption
 
     def _settle(self) -> None:
@@ -232,7 +226,7 @@ class Voice:
                 self._close_reply(reply)
 
     def _apply(self, each: Remedy) -> None:
-        for event in each.events if self._in_session else ():
+        for event in each.events:
             self._out.send(event)
         self._said(self._transcript.close(each.item_id, each.played_ms, interrupted=not each.whole))
 

@@ -125,7 +125,7 @@ class Wire:
                 self._pinged = False
                 self._frames.feed(self._view[:count])
                 self._parse(texts)
-                if count < _READ_BYTES and not self._tls:
+                if count < _READ_BYTES and not self._tls:  # TLS hands out a record at a time, of 16 KB at most
                     return texts
             self.more = True
         except ConnectionEnded as ended:
