@@ -1,6 +1,7 @@
 """The log: one line for one thing, on stderr. Formats; decides nothing but what is below the level."""
 
 import contextlib
+import io
 import os
 import sys
 import time
@@ -65,4 +66,6 @@ def is_journal(env: Mapping[str, str], descriptor: int = 2) -> bool:
 
 
 def to_stderr(level: int, env: Mapping[str, str], hidden: Sequence[str]) -> Log:
-    return Log(level, sys.stderr, journal=is_journal(env), hidden=hidden)
+    # Without a buffer: Python would flush sys.stderr's at the end, and exit with 120 where nobody reads it any more.
+    stream = io.TextIOWrapper(io.FileIO(sys.stderr.fileno(), "w", closefd=False), errors="backslashreplace", write_through=True)
+    return Log(level, stream, journal=is_journal(env), hidden=hidden)
