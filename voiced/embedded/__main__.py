@@ -19,6 +19,8 @@ from voiced.errors import NotNow, VoicedError
 _WAIT_MS = 250
 #: How long clients may take to say goodbye, and models to finish what they are at, when the server is asked to stop.
 _PATIENCE_S = 0.3
+#: The daemon's own session is set up long before; then the models load at once.
+_LOAD_AFTER_S = 2.0
 
 
 @click.command(help="Serves the OpenAI Realtime API on loopback, offline, until it is interrupted.")
@@ -47,10 +49,12 @@ def _alone(port: int, token: str | None, chat_url: str | None, chat_model: str |
 class _Serving:
     """The server and its workers. The socket listens at once; the models load meanwhile."""
 
-    def __init__(self, port: int, token: str | None, chat_url: str | None, chat_model: str | None, voice: str | None) -> None:
+    def __init__(
+        self, port: int, token: str | None, chat_url: str | None, chat_model: str | None, voice: str | None, load_after_s: float = 0.0
+    ) -> None:
         self.workers = Workers(candidates(chat_url or None, chat_model or None, voice or None))
         self.server = Server(self.workers, port, token or None)
-        self.workers.start()
+        self.workers.start(load_after_s)
         self.server.start()
         self.stopped = True
 
@@ -71,7 +75,8 @@ def _as_child() -> int:
     def body(child: children.Child) -> None:
         logs.forward(child)
         settings = child.settings
-        serving.append(_Serving(0, *(settings.get(name) for name in ("token", "chat_url", "chat_model", "voice"))))
+        token, chat_url, chat_model, voice = (settings.get(name) for name in ("token", "chat_url", "chat_model", "voice"))
+        serving.append(_Serving(0, token, chat_url, chat_model, voice, load_after_s=_LOAD_AFTER_S))
         child.ready(url=serving[0].server.url)
         while not child.stopping:
             child.wait(_WAIT_MS)

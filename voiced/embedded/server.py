@@ -56,7 +56,6 @@ class Server:
             max_size=_MAX_MESSAGE_BYTES,
             close_timeout=1,
             server_header="voiced",
-            logger=logger.getChild("websocket"),
         )
 
     def start(self) -> None:

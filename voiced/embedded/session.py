@@ -114,6 +114,8 @@ class Session:
         for output in outputs:
             if isinstance(output, wire.ServerEvent):
                 self._line.send(wire.encode(output))
+                if isinstance(output, wire.SessionUpdated):
+                    self._workers.load()
             else:
                 self._ask(output)
 

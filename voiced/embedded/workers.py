@@ -69,18 +69,26 @@ class Workers:
         self._to_think: Queue = queue.SimpleQueue()
         self._to_speak: Queue = queue.SimpleQueue()
         self._threads: list[tuple[threading.Thread, Queue]] = []
+        self._may_load = threading.Event()
+        self._load_after_s = 0.0
 
-    def start(self) -> None:
-        """Starts the threads; they load their models first."""
+    def start(self, load_after_s: float = 0.0) -> None:
+        """Starts the threads; they load their models first: after that time, or when `load` is called before. Loading
+        takes all that the processor has for seconds, and whoever just connects must not wait for it."""
+        self._load_after_s = load_after_s
         self._add("voice", self._voice.load, self._to_speak)
         self._add("recognition", self._recogniser.load, self._to_recognise)
         self._add("brain", self._model.load, self._to_think)
         for _ in range(_THINKERS - 1):
             self._add("brain", self._model.wait, self._to_think)
 
+    def load(self) -> None:
+        self._may_load.set()
+
     def stop(self, within_s: float) -> bool:
         """Ends the threads. False where one is still deep in a model: Python must not be finalised under it, as it would
         come back into an interpreter that is gone, and the C++ around it aborts the process."""
+        self._may_load.set()
         for _, work in self._threads:
             work.put(None)
         deadline = time.monotonic() + within_s
@@ -142,8 +150,8 @@ class Workers:
 
         self._to_speak.put(job)
 
-    @staticmethod
-    def _run(first: Callable[[], object], work: Queue) -> None:
+    def _run(self, first: Callable[[], object], work: Queue) -> None:
+        self._may_load.wait(self._load_after_s)
         first()
         while (job := work.get()) is not None:
             try:
