@@ -102,6 +102,7 @@ class Story:
             raise StoryFailed(f"flite could not speak your part: {error.stderr.strip()}") from error
         since = self._said.samples
         speech = self._server.play(sound)
+        sound.unlink()
         self._show.happened("you say", quote(line.words) + (f", {when}" if when else ""))
         return _Spoken(speech, self._said.wait_for_sound(since, _SOUND_WITHIN_S))
 
