@@ -54,12 +54,14 @@ class _Capture:
         device.start()
         watch = Watch(_LOST_AFTER_NS, now_ns())
         ready = False
+        readable = 0
         while not child.stopping:
-            readable = device.readable()
             child.wait(wait_ms(readable, self._wanted, device.format.rate))
             for order in child.orders():
                 self._obey(order)
-            if device.readable() >= self._wanted:
+            readable = device.readable()  # once a frame: each time it wakes the sound library's own thread
+            if readable >= self._wanted:
+                readable -= self._wanted
                 self._send(device.read(self._wanted))
                 watch.heard(now_ns())
                 if not ready:

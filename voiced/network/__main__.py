@@ -60,6 +60,7 @@ class _Network:
         self._events_a_turn = _EVENTS_AT_A_TIME
         self._retry_ns: MonoNs | None = None
         self._tick_ns: int | None = None
+        self._due_ns = 0  # when the next whole turn of the loop is due
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
         self._since: float | None = None  # unix seconds
         self._opened = 0
@@ -74,9 +75,15 @@ class _Network:
             self._do(self._session.failed(error, now_ns()))
         else:
             self._connect()
+        only_microphone = {self._microphone.socket}
         while not self._child.stopping:
-            woken = self._child.wait(self._timeout_ms())
-            self._turn(woken, now_ns())
+            woken = self._child.wait((self._due_ns - now_ns()) / _NS_PER_MS)
+            now = now_ns()
+            if woken == only_microphone and now < self._due_ns:
+                self._hear_microphone(now)  # 50 times a second; nothing else has changed
+            else:
+                self._turn(woken, now)
+                self._due_ns = self._next_due_ns()
         if self._wire is not None:
             self._wire.close()
 
@@ -93,25 +100,28 @@ class _Network:
             for message, _ in self._heard.drain(64):
                 self._do(self._session.heard(message, now))
         if self._microphone.socket in woken:
-            # One a turn: where more wait, the poll returns at once; asking an empty socket costs an exception each time.
-            frame = self._microphone.next()
-            if frame is not None and isinstance(frame[0], MicFrame):
-                self._do(self._session.microphone(frame[1]))
+            self._hear_microphone(now)
         self._look(now)
         self._timers(now)
         self._child.beat(self._stats, now)
 
-    def _timeout_ms(self) -> float:
-        if self._inbox or (self._wire is not None and (self._wire.more or self._wire.ended is not None)):
-            self._tick_ns = self._session.wake_ns
-            return 0
+    def _hear_microphone(self, now: MonoNs) -> None:
+        """One frame: where more wait, the poll returns at once; asking an empty socket costs an exception each time."""
+        frame = self._microphone.next()
+        if frame is not None and isinstance(frame[0], MicFrame):
+            self._do(self._session.microphone(frame[1]))
+        if self._wire is not None and (self._wire.unsent or self._wire.ended is not None):
+            self._due_ns = now
+
+    def _next_due_ns(self) -> int:
+        """When the next turn is due, whether or not anything happens before."""
         now = now_ns()
-        due = now + (_SEND_AGAIN_NS if self._wire is not None and self._wire.unsent else BEAT_EVERY_NS)
-        self._tick_ns = self._session.wake_ns  # asked once a turn; what is due sooner by then is seen in the next
-        for time_ns in (self._tick_ns, self._retry_ns):
-            if time_ns is not None and time_ns < due:
-                due = time_ns
-        return (due - now) / _NS_PER_MS
+        self._tick_ns = self._session.wake_ns
+        wire = self._wire
+        if self._inbox or (wire is not None and (wire.more or wire.ended is not None)):
+            return now
+        times = (self._tick_ns, self._retry_ns, now + (_SEND_AGAIN_NS if wire is not None and wire.unsent else BEAT_EVERY_NS))
+        return min(time_ns for time_ns in times if time_ns is not None)
 
     def _timers(self, now: MonoNs) -> None:
         if self._tick_ns is not None and now >= self._tick_ns:
