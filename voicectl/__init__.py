@@ -1,10 +1,10 @@
 """Talk to a running voiced: `voicectl` in a shell, `voicectl.Client` in Python.
 
-    with voicectl.Client() as client:
-        client.ask("What time is it?")
-        with client.events("transcript.assistant") as events:
-            for event in events:
-                print(event.data["text"])
+with voicectl.Client() as client:
+    client.ask("What time is it?")
+    with client.events("transcript.assistant") as events:
+        for event in events:
+            print(event.data["text"])
 """
 
 from voicectl.client import Client, Event, Events

@@ -164,5 +164,3 @@ class Room:
                 case Speak(response_id, number):
                     pcm = b"\x10\x27" * (24 * self.reply_ms)
                     self._server(self.engine.spoken(response_id, number, pcm))
-
-

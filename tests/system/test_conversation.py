@@ -33,7 +33,6 @@ def speaker(sound: SoundServer) -> Iterator[Recorder]:
         yield recorder
 
 
-
 def next_event(events: Iterator[Event], topic: str, **data: object) -> Event:
     """The next event of that topic with that data."""
     for event in events:

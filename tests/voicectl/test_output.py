@@ -48,7 +48,9 @@ def test_status_in_the_middle_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     made = status()
     for name in ("network", "capture", "playback"):
         made.process(name, State.READY, 8, 2, "", 1.0)
-        made.ready(name, {"device": "Jabra", "rate": 48000, "url": "ws://h/rt?model=m"} if name != "network" else {"url": "ws://h/rt?model=m"})
+        made.ready(
+            name, {"device": "Jabra", "rate": 48000, "url": "ws://h/rt?model=m"} if name != "network" else {"url": "ws://h/rt?model=m"}
+        )
     made.published("network", "state", {"state": "speaking"})
     made.published("network", "flush", {"latency_ms": 1.25})
     made.beat("capture", {"muted": True, "level_dbfs": -33.3, "overruns": 1})
