@@ -14,7 +14,7 @@ from voiced.demo.program import converse
 from voiced.demo.show import Show
 from voiced.demo.soundserver import PipeWireServer
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 DEMO = [sys.executable, "-m", "voiced", "--demo"]
 

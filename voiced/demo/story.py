@@ -12,8 +12,9 @@ from voiced.demo.recorder import RATE_HZ, Recorder
 from voiced.demo.show import Show, quote
 from voiced.demo.soundserver import SoundServer, Speech
 
-_EVENT_WITHIN_S = 20.0
-_SOUND_WITHIN_S = 20.0
+#: The embedded server loads its models when it is asked first: 2 s, or many from a slow disk.
+_EVENT_WITHIN_S = 60.0
+_SOUND_WITHIN_S = 60.0
 _END_WITHIN_S = 60.0
 #: Longer than the pauses between sentences, shorter than a turn.
 _QUIET_MS = 1000
