@@ -11,6 +11,7 @@ class Line(NamedTuple):
     understood: str  # a pattern that what was recognised must hold
 
 
+GREETING = "Hello. What can I do for you?"
 QUESTION = Line("Please count to fifty.", r"count\b.*\b(50|fifty)\b")
 #: Said in the middle of the answer, after so much of it was heard.
 INTERRUPT_AFTER_MS = 3500

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import voicectl
-from voiced.demo.conversation import INTERRUPT_AFTER_MS, INTERRUPTION, QUESTION, Line, Outcome
+from voiced.demo.conversation import GREETING, INTERRUPT_AFTER_MS, INTERRUPTION, QUESTION, Line, Outcome
 from voiced.demo.recorder import RATE_HZ, Recorder
 from voiced.demo.show import Show, quote
 from voiced.demo.soundserver import SoundServer, Speech
@@ -54,10 +54,11 @@ class Story:
         self._directory = directory
 
     def tell(self) -> Outcome:
+        greeted = self._greeting()
         asked = self._say(QUESTION)
         question = self._understood()
         asked.speech.wait()
-        first = self._answer_begins(asked, since=0)
+        first = self._answer_begins(asked, since=greeted)
         self._heard.wait_for_samples(first + INTERRUPT_AFTER_MS * RATE_HZ // 1000, _SOUND_WITHIN_S)
         self._show.happened("listening", f"to {quote(self._answer_so_far())}")
 
@@ -92,6 +93,14 @@ class Story:
             order_to_silence_ms=order_to_silence_ms,
             answer_recorded_ms=_ms(end + 1 - second),
         )
+
+    def _greeting(self) -> int:
+        """Lets the assistant speak first, while the embedded server still loads its models; returns the sample after it."""
+        self._client.say(GREETING)
+        since = self._heard.wait_for_sound(0, _SOUND_WITHIN_S)
+        end = self._heard.wait_for_silence(_QUIET_MS, _SOUND_WITHIN_S, since) + 1
+        self._show.happened("greets", quote(GREETING) + " (voicectl say)")
+        return end
 
     def _say(self, line: Line, when: str = "") -> _Spoken:
         sound = self._directory / "line.wav"
