@@ -1,44 +1,50 @@
-"""The PortAudio adapter on devices that refuse: what ALSA's plugins can play the part of."""
+"""The PortAudio adapter where a device refuses. No sound server's device does, so a stand-in plays the card."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from voiced.audio import portaudio
-from voiced.audio.device import DeviceInfo, Wanted
+from voiced.audio.device import DeviceInfo, OpenFormat, Wanted
 from voiced.errors import DeviceRateRefused, DeviceUnavailable
 
-pytestmark = pytest.mark.system
-
-#: A card that knows one rate and two channels, as bare hardware does; it plays into nothing.
-ONE_RATE = """
-pcm.!default {
-    type share
-    slave { pcm "null" rate 48000 channels 2 format S16_LE }
-    bindings.0 0
-    bindings.1 1
-}
-"""
-CONF = '</usr/share/alsa/alsa.conf>\n@hooks.1 {{ func load files [ "{}" "{}" ] errors true }}\n'
 CARD = DeviceInfo(0, "Card", "ALSA", 2, 48_000, True)
 
 
-OPEN = """
-from voiced.audio.device import Wanted
-from voiced.audio.portaudio import PortAudio
-print(PortAudio().open_output(Wanted("", 24_000, 1, 1440)).format)
-"""
+class PickyCard:
+    """Stands in for PyAudio: one device, which takes one rate and so many channels, as bare hardware does."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._takes = rate, channels
+        self.asked: list[tuple[int, int]] = []
+
+    def open(self, *, rate: int, channels: int, **_: Any) -> str:
+        self.asked.append((rate, channels))
+        if rate != self._takes[0]:
+            raise OSError(-9997, "Invalid sample rate")
+        if channels != self._takes[1]:
+            raise OSError(-9998, "Invalid number of channels")
+        return "stream"
 
 
-def test_a_device_that_refuses_our_rate_is_used_at_its_own(tmp_path: Path) -> None:
-    (tmp_path / "asoundrc").write_text(ONE_RATE)
-    (tmp_path / "alsa.conf").write_text(CONF.format(Path(portaudio.ALSA_DIR) / "lean.conf", tmp_path / "asoundrc"))
-    env = os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf"), "PULSE_SERVER": "unix:/nonexistent"}
-    opened = subprocess.run([sys.executable, "-c", OPEN], env=env, capture_output=True, text=True, timeout=20)
-    assert opened.stdout.strip() == "OpenFormat(rate=48000, channels=1)"
+def opened(card: PickyCard, wanted: Wanted) -> OpenFormat:
+    library = portaudio.PortAudio.__new__(portaudio.PortAudio)
+    library._pa = card  # type: ignore[assignment]  # stands in
+    return library._open(CARD, wanted, portaudio.OUTPUT, 480)[1]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(24_000, 1), (48_000, 1), (24_000, 2), (48_000, 2)])
+def test_what_was_asked_for_is_tried_first_and_what_the_device_has_after_it(rate: int, channels: int) -> None:
+    card = PickyCard(rate, channels)
+    assert opened(card, Wanted("", 24_000, 1, 1440)) == OpenFormat(rate, channels)
+    assert card.asked[0] == (24_000, 1)
+
+
+def test_a_device_that_takes_nothing_that_we_can_give_is_refused() -> None:
+    with pytest.raises(DeviceRateRefused, match="24000"):
+        opened(PickyCard(96_000, 1), Wanted("", 24_000, 1, 1440))
+    with pytest.raises(DeviceUnavailable, match="channels"):
+        opened(PickyCard(48_000, 8), Wanted("", 48_000, 1, 1440))
 
 
 def test_a_device_that_refuses_every_rate_says_which_and_where_to_change_it() -> None:
