@@ -33,6 +33,8 @@ from voiced.urgency import Urgency, claim
 #: A child that has been silent for the supervisor's limit (3 s) counts as hung; several beats may be lost before that.
 BEAT_EVERY_NS = 500_000_000
 STOP = "stop"
+#: An order to beat `beats_per_s` times a second from now on: for meters, which somebody looks at.
+PACE = "pace"
 _DEBUG = 10  # logging's number, without its import
 _STDIN = 0
 
@@ -52,6 +54,7 @@ class Child:
         self._poller.watch(self._parent)
         self._poller.watch(_STDIN)
         self._orders_wait = False
+        self._beat_every_ns = BEAT_EVERY_NS
         self._next_beat_ns = 0
 
     def watch(self, receiver: Receiver | Broadcaster | int) -> None:
@@ -62,8 +65,8 @@ class Child:
 
     def wait(self, timeout_ms: float) -> set[object]:
         """Sleeps until a watched source has something, an order came, or `timeout_ms` passed. Notices a supervisor
-        that died."""
-        woken = self._poller.wait(timeout_ms)
+        that died. Never sleeps through a heartbeat."""
+        woken = self._poller.wait(min(timeout_ms, (self._next_beat_ns - time.monotonic_ns()) / 1e6))
         self._orders_wait = self._parent in woken
         if _STDIN in woken and not os.read(_STDIN, 4096):
             self.stopping = True
@@ -71,7 +74,7 @@ class Child:
         return woken
 
     def orders(self) -> Iterator[Order]:
-        """The orders that the last `wait` found, `stop` apart, which only sets `stopping`."""
+        """The orders that the last `wait` found, but `stop`, which only sets `stopping`, and `pace`."""
         if not self._orders_wait:  # asking an empty socket costs an exception, 50 times a second
             return
         for message, _ in self._from_parent.drain(limit=16):
@@ -79,6 +82,9 @@ class Child:
                 continue
             if message.command == STOP:
                 self.stopping = True
+            elif message.command == PACE:
+                self._beat_every_ns = round(1e9 / message.args["beats_per_s"])
+                self._next_beat_ns = 0
             else:
                 yield message
 
@@ -91,7 +97,7 @@ class Child:
     def beat(self, stats: Callable[[], dict[str, Any]], now_ns: int) -> None:
         """Sends a heartbeat where one is due."""
         if now_ns >= self._next_beat_ns:
-            self._next_beat_ns = now_ns + BEAT_EVERY_NS
+            self._next_beat_ns = now_ns + self._beat_every_ns
             self._to_parent.send(Heartbeat(stats()))
 
     def publish(self, topic: str, **data: Any) -> None:

@@ -88,7 +88,8 @@ def test_offline_wins_over_a_network_process_that_is_not_ready() -> None:
 def test_barge_in_is_counted_where_something_was_stopped() -> None:
     made = status("idle")
     for latency_ms in (1.0, 3.0, 2.0, None):
-        made.published("network", "flush", {"epoch": 1, "latency_ms": latency_ms})
+        made.published("network", "flush", {"epoch": 1, "reason": "speech_started", "latency_ms": latency_ms})
+    made.published("network", "flush", {"epoch": 2, "reason": "interrupt", "latency_ms": 9.0})  # no barge-in: somebody pressed a key
     assert made.snapshot(1.0, {})["barge_in"] == {"count": 3, "last_ms": 2.0, "p50_ms": 2.0, "p95_ms": 3.0, "max_ms": 3.0}
 
 

@@ -250,3 +250,16 @@ def test_a_broken_configuration_names_every_problem() -> None:
         assert all(line.startswith("voiced: ") for line in lines)
     with Daemon("this is not = toml [") as daemon:
         refused(daemon, 78, "config.toml")
+
+
+def test_levels_come_ten_times_a_second_while_anybody_looks(sound: SoundServer, peer: ScriptedServer) -> None:
+    with running(compatible(peer.url), sound.env) as (_, client):
+        with client.events("level") as told:
+            speech = sound.play(SAID)
+            seen = [told.next(timeout_s=5) for _ in range(20)]
+            speech.stop()
+        assert all(event is not None for event in seen)
+        heard = [event for event in seen if event is not None]
+        assert 1.0 < heard[-1].time - heard[0].time < 4.0
+        assert max(event.data["input_dbfs"] for event in heard) == pytest.approx(-10.3, abs=0.5)
+        assert all(event.data["output_dbfs"] == -96.0 for event in heard)

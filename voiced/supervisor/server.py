@@ -132,5 +132,9 @@ class EventServer:
 
     def publish_status(self) -> None:
         """The status map, which is dear to make, where anybody listens."""
-        if any(b"status".startswith(topic) for topic in self._subscribers):
+        if self.wanted("status"):
             self.publish("status", self._snapshot())
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody listens to it."""
+        return any(topic.encode().startswith(prefix) for prefix in self._subscribers)

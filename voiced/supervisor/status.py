@@ -65,6 +65,7 @@ class Status:
         self._audio = {name: dict(fields) for name, fields in _AUDIO.items()}
         self._conversation = "connecting"
         self._refused: set[str] = set()  # processes whose peer refused for good
+        self._output_dbfs: float | None = None
         self._latencies_ms: deque[float] = deque(maxlen=_FLUSHES_KEPT)
         self._flushes = 0
         self._state = self._composed()
@@ -108,6 +109,8 @@ class Status:
         self._take(name, stats)
         if name == "capture" and isinstance(stats.get("muted"), bool):
             self.muted = stats["muted"]
+        elif name == "playback":
+            self._output_dbfs = stats.get("level_dbfs")
         return self._changes()
 
     def answered(self, name: str, result: Mapping[str, Any]) -> list[Emission]:
@@ -129,7 +132,7 @@ class Status:
                 self._refused.discard(name)
             elif data.get("reason"):
                 self._session["last_error"] = data["reason"]
-        elif topic == "flush" and isinstance(data.get("latency_ms"), int | float):
+        elif topic == "flush" and data.get("reason") == "speech_started" and isinstance(data.get("latency_ms"), int | float):
             self._flushes += 1
             self._latencies_ms.append(data["latency_ms"])
         return [(topic, dict(data)), *self._changes()]
@@ -162,6 +165,10 @@ class Status:
 
     def pids(self) -> list[int]:
         return [self._pid, *(process.pid for process in self._processes.values() if process.pid is not None)]
+
+    def levels(self) -> dict[str, float | None]:
+        """The `level` event."""
+        return {"input_dbfs": self._audio["capture"]["level_dbfs"], "output_dbfs": self._output_dbfs}
 
     def device_in_use(self, direction: str) -> str | None:
         """The name of the open `input` or `output` device."""

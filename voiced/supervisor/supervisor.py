@@ -9,7 +9,7 @@ from typing import Any
 
 from voiced import __version__, control
 from voiced.bus import CONTROL, EVENTS, FAMILY, Bus, EventStream, Family, Poller, Requests
-from voiced.child import STOP
+from voiced.child import PACE, STOP
 from voiced.config import Config
 from voiced.errors import BY_CODE, ChildDied, InternalControlError, InternalError, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, Message, MessageMalformed, Order, Publish, Ready, Refusal
@@ -27,6 +27,7 @@ SELF = "voiced"
 #: A child that fails says why right before it ends, on a socket that is read by another thread than sees the end.
 _LAST_WORDS_MS = 100
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_METERED = ("capture", "playback")
 #: The conversation's own comings and goings are for events, not for a log.
 _LOGGED_STATES = ("connecting", "offline", "failed", "muted", "asleep")
 
@@ -54,6 +55,7 @@ class Supervisor:
         self._was_ready = self._stopping = False
         self._fatal: VoicedError | None = None
         self._status_changed = False
+        self._metered = False  # somebody looks at `level` events
 
         self._poller = Poller()
         self._bus = Bus(directory)
@@ -87,6 +89,7 @@ class Supervisor:
                 self._see_children(woken)
                 self._control.receive(self._now())
                 self._events.receive()
+                self._set_pace()
                 self._keep_time()
                 if self._status_changed:
                     self._status_changed = False
@@ -162,6 +165,8 @@ class Supervisor:
                 self._became_ready(member, detail)
             case Heartbeat(stats):
                 self._emit(self._status.beat(name, stats))
+                if self._metered and name == "capture":
+                    self._events.publish("level", self._status.levels())
             case Publish(topic, data):
                 self._emit(self._status.published(name, topic, data))
             case Answer():
@@ -179,6 +184,8 @@ class Supervisor:
     def _became_ready(self, member: Member, detail: Mapping[str, Any]) -> None:
         self._say(log.DEBUG, member.name, "ready")
         self._details[member.name] = detail
+        if self._metered and member.name in _METERED:
+            self._order_pace(member.name)
         for other in self._members.values():
             other.settle(self._world(), self._now())
         if not self._was_ready and self._status.all_ready:
@@ -329,6 +336,16 @@ class Supervisor:
                 for device in result.get(direction, []):
                     device["in_use"] = device.get("name") == open_one
         return result
+
+    def _set_pace(self) -> None:
+        """Lets the processes of sound beat ten times a second while anybody looks at their levels."""
+        if self._events.wanted("level") != self._metered:
+            self._metered = not self._metered
+            for name in _METERED:
+                self._order_pace(name)
+
+    def _order_pace(self, name: str) -> None:
+        self._family.send(name, Order(0, PACE, {"beats_per_s": 10 if self._metered else 2}))
 
     def _snapshot(self) -> dict[str, Any]:
         return self._status.snapshot(self._now(), {pid: figures(pid) for pid in self._status.pids()})
