@@ -96,7 +96,7 @@ def test_a_hung_child_is_replaced(home: Path) -> None:
         pid = running.wait_until_ready().children()["capture"]
         os.kill(pid, signal.SIGSTOP)
         running.wait_for_log("hangs; killing it")
-        until(lambda: running.row("capture")["state"] == "ready", "new capture process")
+        until(lambda: running.row("capture")["restarts"] == 1 and running.row("capture")["state"] == "ready", "new capture process")
         assert running.children()["capture"] != pid
         assert not is_alive(pid)
 
