@@ -16,7 +16,8 @@ from websockets.typing import Origin, Subprotocol
 from tests.embedded.client import Client, connected, quiet
 from tests.embedded.conftest import Speech
 from voiced.embedded import rules
-from voiced.embedded.parts import Candidates, candidates
+from voiced.embedded.candidates import candidates
+from voiced.embedded.parts import Candidates
 from voiced.embedded.reading import ALICE
 from voiced.embedded.server import Server
 from voiced.embedded.workers import NO_RECOGNISER, NO_VOICE, Workers

@@ -11,7 +11,7 @@ import click
 
 from voiced import child as children
 from voiced import logs
-from voiced.embedded.parts import candidates
+from voiced.embedded.candidates import candidates
 from voiced.embedded.server import Server
 from voiced.embedded.workers import Workers
 from voiced.errors import NotNow, VoicedError
