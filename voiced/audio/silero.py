@@ -9,7 +9,6 @@ the names of its graph, cut to their last dotted parts. MIT licence: silero_LICE
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,5 +100,6 @@ def _convolve(x: Samples, weight: Samples, bias: Samples, taps: NDArray[np.intp]
     return out
 
 
-def _sigmoid(x: Samples) -> Any:
-    return 0.5 * (1 + np.tanh(0.5 * x))  # as 1 / (1 + exp(-x)), which overflows
+def _sigmoid(x: Samples) -> Samples:
+    out: Samples = 0.5 * (1 + np.tanh(0.5 * x))  # as 1 / (1 + exp(-x)), which overflows
+    return out

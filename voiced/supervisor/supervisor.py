@@ -20,12 +20,15 @@ from voiced.supervisor.policy import Action, Event, State
 from voiced.supervisor.processes import Row, World
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.server import ControlServer, EventServer
+from voiced.supervisor.signals import SignalPipe
 from voiced.supervisor.spawn import Spawned, child_environment, ending, figures
 from voiced.supervisor.status import Emission, Status
 
 SELF = "voiced"
 #: A child that fails says why right before it ends, on a socket that is read by another thread than sees the end.
 _LAST_WORDS_MS = 100
+#: Waking this much later than asked is no delay of a busy machine any more.
+_OVERSLEPT_S = 0.5
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _METERED = ("capture", "playback")
 #: The conversation's own comings and goings are for events, not for a log.
@@ -75,14 +78,17 @@ class Supervisor:
 
     def run(self) -> None:
         """Runs until told to stop. Raises what kept the daemon from starting. Leaves no process behind, whatever happens."""
-        signals = _SignalPipe(_END_SIGNALS)
+        signals = SignalPipe(_END_SIGNALS)
         self._poller.watch(signals.reader)
         self._say(log.INFO, SELF, self._provider.describe())
         try:
             for member in self._members.values():
                 self._feed(member, Event.START)
             while not self._finished():
-                woken = self._poller.wait(self._patience_ms())
+                asleep_until_s = self._now() + (patience_ms := self._patience_ms()) / 1000
+                woken = self._poller.wait(patience_ms)
+                if self._now() > asleep_until_s + _OVERSLEPT_S:
+                    self._excuse_children()
                 for number in signals.read():
                     self._signalled(number)
                 self._hear_children()
@@ -108,8 +114,14 @@ class Supervisor:
         earliest = min(deadline for deadline in deadlines if deadline is not None)
         return min(60_000.0, (earliest - self._now()) * 1000)
 
+    def _excuse_children(self) -> None:
+        """We were stopped, or the machine slept: what the children said meanwhile may still be on its way to us."""
+        for member in self._members.values():
+            if member.state in (State.STARTING, State.READY):
+                self._feed(member, Event.SPOKE)
+
     def _keep_time(self) -> None:
-        """Everything that is due. Children were heard just before, so that a pause of ours is not taken for theirs."""
+        """Everything that is due."""
         now_s = self._now()
         for member in self._members.values():
             if member.life.deadline_s is not None and member.life.deadline_s <= now_s:
@@ -368,30 +380,3 @@ def _reason(member: Member, status: int) -> str:
     if member.failure is not None:
         return member.failure.message
     return ending(status) + (f", {member.last_line}" if status > 0 and member.last_line else "")
-
-
-class _SignalPipe:
-    """Signals as something to poll for. Python's handlers alone do not end a wait in libzmq early."""
-
-    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
-        self.reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._before = [(number, signal.signal(number, _written_to_pipe)) for number in numbers]
-        self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-
-    def read(self) -> bytes:
-        """The numbers that came since."""
-        try:
-            return os.read(self.reader, 64)
-        except BlockingIOError:
-            return b""
-
-    def close(self) -> None:
-        signal.set_wakeup_fd(self._wakeup_before)
-        for number, handler in self._before:
-            signal.signal(number, handler)
-        os.close(self.reader)
-        os.close(self._writer)
-
-
-def _written_to_pipe(number: int, frame: object) -> None:
-    """The wakeup descriptor has it already."""
