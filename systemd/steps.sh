@@ -14,6 +14,12 @@ die() {
     exit 1
 }
 
+# on_failure LINE FILE: for the ERR trap. In a subshell it is for the shell above to judge.
+on_failure() {
+    [ "$BASH_SUBSHELL" = 0 ] || return 0
+    die "" "stopped by a failure at line $1 of $2; the log is $log"
+}
+
 # attempt NAME COMMAND...: one line of progress; the command's output goes to the log.
 attempt() {
     local name=$1 began=$SECONDS
@@ -77,19 +83,22 @@ pipewire_rules() {
     installed pipewire-alsa || { installed pipewire-pulse && ! installed pulseaudio; }
 }
 
-# own_directory DIRECTORY: makes it, and marks it as made by these scripts: only such a one is ever cleared or removed.
+# own_directory DIRECTORY VARIABLE: makes it, and marks it as made by these scripts: only such a one is ever cleared or removed.
 own_directory() {
     if [ -e "$1" ] && [ ! -e "$1/$ours" ] && [ -n "$(ls -A "$1")" ]; then
-        die "$1 is there already and was not made by this script; move it away, or set VOICED_PREFIX to another directory."
+        die "$1 is there already and was not made by this script; move it away, or set $2 to another directory."
     fi
-    mkdir -p "$1" && touch "$1/$ours" || die "Can't write to $1; set VOICED_PREFIX to another directory."
+    mkdir -p "$1" && touch "$1/$ours" || die "Can't write to $1; set $2 to another directory."
 }
 ours=.made-by-voiced
 
 # virtual_environment DIRECTORY: makes it, or makes it anew where it is broken or from another Python.
 virtual_environment() {
     local venv=$1 python=${VOICED_PYTHON:-/usr/bin/python3} version='import sys; print(sys.version)'
-    command -v "$python" >/dev/null || python=python3
+    if ! command -v "$python" >/dev/null; then
+        [ -z "${VOICED_PYTHON:-}" ] || die "There is no $VOICED_PYTHON, which VOICED_PYTHON names."
+        python=python3
+    fi
     command -v "$python" >/dev/null || die "There is no Python here; install Python 3.11 or newer, or name one in VOICED_PYTHON."
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "$("$python" --version) is too old: voiced needs 3.11 or newer. Name one in VOICED_PYTHON."

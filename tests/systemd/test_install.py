@@ -26,16 +26,38 @@ class Machine:
         self.bin = home / "bin"
         self.units = home / "units"
 
-    def install(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def install(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         places = {"VOICED_PREFIX": str(self.prefix), "VOICED_BIN": str(self.bin), "VOICED_UNITS": str(self.units)}
         return subprocess.run(
             [INSTALL, "--no-run", "--no-speech", *arguments],
-            env=os.environ | places,
+            env=os.environ | places | variables,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
         )
+
+    @property
+    def unit(self) -> Path:
+        return self.units / "voiced.service"
+
+    def write_unit(self, program: Path) -> str:
+        """As an installer would, whether systemd runs here or not."""
+        self.units.mkdir(exist_ok=True)
+        self.unit.write_text(subprocess.run([INSTALL, "--print-unit", program], check=True, capture_output=True, text=True).stdout)
+        return self.unit.read_text()
+
+    def systemctl(self, fragment: Path) -> dict[str, str]:
+        """The environment with one that writes down what it is told, and says that voiced runs from that unit."""
+        fake = self.home / "fake" / "systemctl"
+        fake.parent.mkdir(exist_ok=True)
+        fake.write_text(f'#!/bin/sh\necho "$*" >>"{self.home}/told"\n[ "$2" != show ] || echo "{fragment}"\n')
+        fake.chmod(0o755)
+        return {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+
+    @property
+    def told(self) -> str:
+        return (self.home / "told").read_text() if (self.home / "told").exists() else ""
 
     def run(self, program: str, *arguments: str) -> str:
         return subprocess.run([self.bin / program, *arguments], check=True, capture_output=True, text=True, cwd="/").stdout
@@ -81,6 +103,14 @@ def test_a_program_of_the_same_name_is_left_alone(machine: Machine) -> None:
     assert link_text == "somebody else's\n"
 
 
+def test_a_service_that_runs_keeps_its_code_and_install_says_so(machine: Machine) -> None:
+    machine.write_unit(machine.prefix / "venv" / "bin" / "voiced")
+    assert "systemctl --user restart voiced" in machine.install(**machine.systemctl(machine.unit)).stdout
+    assert "systemctl --user restart voiced" not in machine.install(**machine.systemctl(machine.home)).stdout
+    shutil.rmtree(machine.home / "fake")
+    (machine.home / "told").unlink()
+
+
 def test_what_stays_and_what_goes_on_uninstall(machine: Machine) -> None:
     (machine.bin / "other").write_text("stays\n")
     assert machine.install("--uninstall").returncode == 0
@@ -98,6 +128,38 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
         machine.install(*arguments)
     assert (machine.prefix / "thesis.txt").read_text() == "years of work\n"
     assert [entry.name for entry in machine.prefix.iterdir()] == ["thesis.txt"]
+
+
+def test_a_unit_of_somebody_else_stays_and_its_service_runs_on(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    theirs = machine.write_unit(Path("/opt/other/venv/bin/voiced"))
+    assert machine.install("--uninstall", **machine.systemctl(machine.unit)).returncode == 0
+    assert machine.unit.read_text() == theirs
+    assert "disable" not in machine.told
+
+
+@pytest.mark.parametrize("ours_runs", [True, False])
+def test_only_the_service_of_our_unit_is_ended(tmp_path: Path, ours_runs: bool) -> None:
+    machine = Machine(tmp_path)
+    machine.write_unit(machine.prefix / "venv" / "bin" / "voiced")
+    elsewhere = tmp_path / "elsewhere.service"
+    elsewhere.touch()
+    assert machine.install("--uninstall", **machine.systemctl(machine.unit if ours_runs else elsewhere)).returncode == 0
+    assert not machine.unit.exists()
+    assert ("disable --now voiced" in machine.told) is ours_runs
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = Machine(tmp_path).install(VOICED_PYTHON="/usr/bin/pyhton3")
+    assert done.returncode == 1
+    assert "There is no /usr/bin/pyhton3" in done.stderr
+
+
+def test_a_failure_outside_of_the_steps_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    done = Machine(tmp_path).install(VOICED_PYTHON="python3", VOICED_BIN=str(tmp_path / "a file" / "bin"), PATH=os.environ["PATH"])
+    assert done.returncode == 1
+    assert "stopped by a failure at line" in done.stderr
 
 
 def test_a_step_that_fails_shows_why_and_where_the_log_is(tmp_path: Path) -> None:
