@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from voiced.messages import Epoch, Flushed, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
@@ -45,7 +46,8 @@ class Script:
             self.event("session.updated", session={"type": "realtime", "id": "sess_1"})
             self.out.clear()
 
-    def do(self, outputs: list[Output]) -> list[Output]:
+    def do(self, wanted: Iterable[Output]) -> list[Output]:
+        outputs = list(wanted)
         self.out += outputs
         self.all += outputs
         return outputs

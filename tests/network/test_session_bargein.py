@@ -342,7 +342,7 @@ def test_what_only_looks_like_a_speech_started_overtakes_nothing() -> None:
     script = Script()
     script.reply()
     for raw in (b'{"type": "x", "a": "input_audio_buffer.speech_started"}', b'"input_audio_buffer.speech_started"', b""):
-        assert script.session.overtake(raw, script.received + 1, script.now) == []
+        assert list(script.session.overtake(raw, script.received + 1, script.now)) == []
 
 
 # a local order ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import random
 import secrets
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from voiced import logs
@@ -211,7 +212,7 @@ class _Network:
 
     # what is to be done --------------------------------------------------------------------------------------------------
 
-    def _do(self, wanted: list[outputs.Output]) -> None:
+    def _do(self, wanted: Iterable[outputs.Output]) -> None:
         for output in wanted:
             match output:
                 case outputs.SendEvent(event):

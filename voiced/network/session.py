@@ -7,7 +7,7 @@ as its *horizon*, and is settled when all of them were seen and playback has sai
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from voiced.errors import NotNow, VoicedError
@@ -41,7 +41,8 @@ _THINKING_AT_MOST_NS = 10_000_000_000
 class Session:
     """One conversation, over however many connections. Not for threads.
 
-    Every public method returns the outputs in the order in which they are to be carried out.
+    Every public method returns the outputs in the order in which they are to be carried out; `overtake` hands them out
+    one by one, and is to be run to its end at once.
     """
 
     def __init__(self, settings: dict[str, Any], epoch: Epoch, new_id: Callable[[], str]) -> None:
@@ -148,18 +149,21 @@ class Session:
         self._voice.handled = seq
         return self._after(now)
 
-    def overtake(self, text: bytes, seq: int, now: MonoNs) -> list[Output]:
-        """A message that looks like speech_started, as soon as it was received. It is fed again when its turn comes,
-        and then does nothing."""
+    def overtake(self, text: bytes, seq: int, now: MonoNs) -> Iterator[Output]:
+        """A message that looks like speech_started, as soon as it was received: the flush comes out before the rest is
+        even thought about. It is fed again when its turn comes, and then does nothing."""
         try:
             event = events.decode_server(text)
         except events.WireMalformed:
-            return []  # told when its turn comes
+            return  # told when its turn comes
         if not isinstance(event, events.SpeechStarted):
-            return []
-        self._on_speech_started(event, seq, now)
+            return
+        if self._is_new_speech(event, seq):
+            flushed = self._voice.hush(SPEECH_STARTED, now)
+            yield from self._out.take()
+            self._hear_speech(event, flushed, seq, now)
         self._overtaken = seq
-        return self._after(now)
+        yield from self._after(now)
 
     def _on_session_created(self, event: events.SessionCreated, seq: int, now: MonoNs) -> None:
         self.hello.created(event.session, now)
@@ -193,9 +197,14 @@ class Session:
         self._out.error(code, message)
 
     def _on_speech_started(self, event: events.SpeechStarted, seq: int, now: MonoNs) -> None:
-        if seq <= self._overtaken or (self._hearing and event.item_id == self._speech_item):
-            return
-        self._voice.interrupt(SPEECH_STARTED, seq - 1, now)
+        if self._is_new_speech(event, seq):
+            self._hear_speech(event, self._voice.hush(SPEECH_STARTED, now), seq, now)
+
+    def _is_new_speech(self, event: events.SpeechStarted, seq: int) -> bool:
+        return seq > self._overtaken and not (self._hearing and event.item_id == self._speech_item)
+
+    def _hear_speech(self, event: events.SpeechStarted, flushed: Epoch | None, seq: int, now: MonoNs) -> None:
+        self._voice.void(flushed, SPEECH_STARTED, seq - 1, now)
         self._speech_item = event.item_id
         self._hearing = True
         self._thinking_until_ns = None

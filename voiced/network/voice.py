@@ -199,15 +199,23 @@ class Voice:
     # interruption --------------------------------------------------------------------------------------------------------
 
     def interrupt(self, reason: str, horizon: int, now: MonoNs) -> Interruption | None:
-        """Voids all that was received up to `horizon`. None where there was nothing to interrupt."""
+        """Flushes, and voids all that was received up to `horizon`. None where there was nothing to interrupt."""
+        return self.void(self.hush(reason, now), reason, horizon, now)
+
+    def hush(self, reason: str, now: MonoNs) -> Epoch | None:
+        """The flush alone, under a new epoch; None where nothing of ours can sound. `void` must follow."""
+        if not self._replies.audible:
+            return None
+        self.epoch = Epoch(self.epoch + 1)
+        self._out.add(Broadcast(Flush(self.epoch, reason, now)))
+        return self.epoch
+
+    def void(self, flushed: Epoch | None, reason: str, horizon: int, now: MonoNs) -> Interruption | None:
+        """The rest of an interruption: what was received up to `horizon` is void. None where there was nothing."""
         live = [reply for reply in self._replies if not reply.interrupted]
         if not live and horizon <= max(self.handled, self._bargein.horizon):
             return None
-        audible = self._replies.audible
-        if audible:
-            self.epoch = Epoch(self.epoch + 1)
-            self._out.add(Broadcast(Flush(self.epoch, reason, now)))
-        interruption = Interruption(self.epoch if audible else None, reason, horizon, now)
+        interruption = Interruption(flushed, reason, horizon, now)
         for reply in live:
             reply.last_event_ns = now
             if not reply.done and (reason != SPEECH_STARTED or reply.out_of_band):

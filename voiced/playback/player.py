@@ -15,7 +15,7 @@ _START_GRACE_NS = 5_000_000
 #: A stream that has nothing to play is stopped after this: stopping costs nothing later (a start is under 2 ms), and
 #: an idle stream keeps sound server and processor awake. Longer than any device buffer, so that no tail is cut.
 _LINGER_NS = 600_000_000
-_TOP_UP_MS = 10.0
+_TOP_UP_MS = 20.0
 _IDLE_MS = 500.0
 
 
