@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,3 +83,16 @@ def test_whole_numbers_are_clipped_not_wrapped() -> None:
 def test_equal_rates_are_left_alone() -> None:
     sound = tone(24_000, 100, 0.1)
     assert Resampler(24_000, 24_000).process(sound) is sound
+
+
+def test_a_long_recording_takes_little_memory() -> None:
+    sound = np.random.default_rng(1).normal(0, 8000, 24_000 * 20).astype(np.int16)
+    tracemalloc.start()
+    try:
+        at_once = Resampler(24_000, 16_000).process(sound)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 24e6  # was 130e6
+    cut = Resampler(24_000, 16_000)
+    assert np.array_equal(at_once, np.concatenate([cut.process(piece) for piece in np.split(sound, 77 * np.arange(1, 6000))]))

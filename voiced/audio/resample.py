@@ -41,6 +41,7 @@ class Resampler:
         self._down = in_rate // common
         self._reach = max(1, min(ceil(_REACH * max(1.0, in_rate / out_rate)), int(_LONGEST_DELAY_S * in_rate)))
         self._same = in_rate == out_rate
+        self._block = in_rate  # a second; the windows of a whole recording at once take a hundred times its memory
         #: Seconds of input after a sample that must be there before it can come out.
         self.delay_s = 0.0 if self._same else self._reach / in_rate
         self.reset()
@@ -54,6 +55,11 @@ class Resampler:
         """The next samples (int16 or float32, mono); returns what can be said of the output by now, in the same type."""
         if self._same:
             return samples
+        if len(samples) <= self._block:
+            return self._process(samples)
+        return np.concatenate([self._process(samples[at : at + self._block]) for at in range(0, len(samples), self._block)])
+
+    def _process(self, samples: Samples) -> Samples:
         sound = np.concatenate((self._kept, samples.astype(np.float32)))
         width = 2 * self._reach
         last = (len(sound) - width) * self._up + self._up - 1  # the last place whose window is complete
