@@ -1,5 +1,6 @@
 """Rules, and what is said when there is a model, none, or one that fails."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -109,3 +110,10 @@ def test_a_model_that_fails_is_not_hidden_but_what_is_certain_is_answered() -> N
 def test_a_text_to_say_is_said_as_it_is() -> None:
     asked = "Say exactly the following text aloud, word for word, in its own language, and nothing else:\n\nDinner is ready: come!"
     assert answer(FakeModel(knows_better=True), "What time is it?", asked) == "Dinner is ready: come!"
+
+
+def test_questions_that_no_rule_is_meant_for() -> None:
+    assert (ask("count to " + "9" * 5000) or "").endswith("two hundred.")
+    begun = time.process_time()
+    ask("read " * 20_000)
+    assert time.process_time() - begun < 1  # took as long as a story

@@ -14,6 +14,8 @@ from voiced.embedded.work import Said
 #: How a client asks for a text to be spoken as it is: in the instructions of one response, before an empty line.
 _VERBATIM = re.compile(r"\s*say exactly\b[^\n]*:\s*\n\s*\n(?P<text>.+)", re.IGNORECASE | re.DOTALL)
 _COUNT_LIMIT = 200
+#: No rule is meant for longer questions, and some patterns take quadratic time.
+_LONGEST_QUESTION = 400
 
 _ONES: list[str] = re.findall(
     r"\w+",
@@ -46,7 +48,7 @@ def answer(said: tuple[Said, ...], now: datetime) -> str | None:
         return f"The answer is: {last.text}"
     if last.text is None:
         return NO_RECOGNITION
-    heard = re.sub(r"[^a-z0-9' ]+", " ", last.text.lower()).strip()
+    heard = re.sub(r"[^a-z0-9' ]+", " ", last.text[:_LONGEST_QUESTION].lower()).strip()
     if not heard:
         return NOTHING_HEARD
     for pattern, skill in _SKILLS:
@@ -111,7 +113,7 @@ def _number_in(text: str) -> int:
     number = 0
     for word in re.findall(r"[a-z]+|\d+", text):
         if word.isdigit():
-            number += int(word)
+            number += int(word[:6])
         elif word in _ONES:
             number += _ONES.index(word)
         elif word in _TENS:
