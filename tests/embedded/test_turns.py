@@ -80,3 +80,8 @@ def test_what_is_no_speech_starts_no_turn(kind: str) -> None:
         "drum": random.normal(0, 0.2, len(seconds)) * np.exp(-20 * (seconds % 0.5)) + 0.4 * np.sin(2 * np.pi * 60 * seconds),
     }[kind]
     assert turns(judged((sound.clip(-1, 1) * 32767).astype("<i2").tobytes())) == []
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.15])
+def test_a_turn_ends_however_low_the_threshold(threshold: float) -> None:
+    assert [turn for turn, _ in turns([0.9] * 5 + [0.005] * 10, ServerVad(threshold=threshold))] == [Turn.STARTED, Turn.STOPPED]

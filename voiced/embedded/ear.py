@@ -14,8 +14,11 @@ MIN_COMMIT_MS = 100
 #: The API takes 15 MiB in one event (realtime-protocol 1.5) and a client that never commits must not eat all memory.
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 _MAX_BUFFER_BYTES = 32 * 1024 * 1024
-#: Silence that is kept while nobody speaks: the longest sensible prefix, and what the detector has not judged yet.
-_SILENCE_KEPT_MS = 2000
+#: A turn that does not end (a radio beside the microphone) is ended here, after five minutes. With the longest append
+#: it fits the buffer, so nothing of a turn is ever lost.
+_MAX_TURN_BYTES = 14 * 1024 * 1024
+#: Silence that is kept while nobody speaks: the longest prefix there is (realtime-protocol 2.3), and the detector's hold.
+_SILENCE_KEPT_MS = 5100
 
 
 class Ear:
@@ -34,15 +37,18 @@ class Ear:
     def speaking(self) -> bool:
         return self._turn_start is not None
 
+    @property
+    def turn_is_too_long(self) -> bool:
+        return self._turn_start is not None and self._heard - self._turn_start >= _MAX_TURN_BYTES
+
     def append(self, pcm: bytes) -> None:
-        """Raises Refused."""
+        """Takes sound; where nobody ever commits, the oldest goes. Raises Refused."""
         if len(pcm) % 2:
             raise Refused(f"Invalid audio: {len(pcm)} bytes are no whole number of 16-bit samples.", "invalid_value", "audio")
         if len(pcm) > MAX_APPEND_BYTES:
             raise Refused("An append holds at most 15 MiB of audio.", "invalid_value", "audio")
-        if self._end - self._floor + len(pcm) > _MAX_BUFFER_BYTES:
-            raise Refused("The input audio buffer is full; commit or clear it.", "invalid_value", "audio")
         self._kept += pcm
+        self._let_go(self._end - _MAX_BUFFER_BYTES)
 
     def step(self, probability: float, vad: ServerVad | SemanticVad) -> Turn | None:
         turn = self._detector.step(probability, vad)

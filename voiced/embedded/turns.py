@@ -8,8 +8,11 @@ from voiced.embedded.settings import SemanticVad, ServerVad
 WINDOW_MS = 32
 #: Speech must last this long to count: no click or cough starts a turn (signal-packages 2, "hold 64").
 _HOLD_WINDOWS = 2
-#: Silero's own hysteresis: what has begun as speech ends this far below the threshold.
+#: Silero's own hysteresis: what has begun as speech ends this far below the threshold, but never below any probability.
 _HYSTERESIS = 0.15
+_LOWEST_END = 0.01
+#: A threshold of 0 is allowed, but what silence reaches, too, would be a turn without an end.
+_LOWEST_THRESHOLD = 0.02
 _EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 300}
 
 
@@ -43,7 +46,7 @@ class TurnDetector:
         return Turn.STARTED
 
     def _while_speaking(self, probability: float, threshold: float, silence_ms: int) -> Turn | None:
-        low = probability < threshold - _HYSTERESIS
+        low = probability < max(threshold - _HYSTERESIS, _LOWEST_END)
         if probability >= threshold:
             self._silent_ms = 0
         elif low or self._silent_ms:
@@ -63,4 +66,4 @@ def _limits(vad: ServerVad | SemanticVad) -> tuple[float, int]:
     """Threshold and silence in ms. Without a model of sentence ends, semantic detection is a patience by eagerness."""
     if isinstance(vad, SemanticVad):
         return 0.5, _EAGERNESS_MS[vad.eagerness]
-    return vad.threshold, vad.silence_duration_ms
+    return max(vad.threshold, _LOWEST_THRESHOLD), vad.silence_duration_ms
