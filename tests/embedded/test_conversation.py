@@ -137,3 +137,27 @@ def test_what_was_said_is_divided_where_it_was_cut() -> None:
     truncate(driver, item_id, 1500)
     turn = driver.engine._conversation.said()[-1]
     assert (turn.text, turn.unheard) == ("It is noon. Time", "for lunch.")
+
+
+def test_a_message_of_text_and_sound_keeps_both_and_each_sound_apart() -> None:
+    driver = Driver()
+    sounds = [base64.b64encode(sample * 4800).decode() for sample in (b"\x07\x00", b"\x08\x00")]
+    parts = [{"type": "input_text", "text": "Translate this:"}, *({"type": "input_audio", "audio": sound} for sound in sounds)]
+    item = {"type": "message", "id": "both", "role": "user", "content": parts}
+    driver.send("conversation.item.create", item=item)
+    driver.recognise("good morning")
+    assert driver.engine._conversation.said()[-1].text == "Translate this: good morning"
+    retrieved = driver.send("conversation.item.retrieve", item_id="both")[0]["item"]["content"]
+    assert [part.get("audio") for part in retrieved] == [None, *sounds]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"status": "gone"}, "invalid_value", "item.status"),
+        ({"content": [{"type": "input_text", "text": "x" * 70_000}]}, "string_above_max_length", "item.content[0].text"),
+    ],
+)
+def test_items_that_are_too_much(fields: dict[str, Any], code: str, param: str) -> None:
+    refused = error(Driver().send("conversation.item.create", item=text_item("a") | fields))
+    assert (refused["code"], refused["param"]) == (code, param)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.embedded.driver import Driver, error, one, types
+from voiced.embedded import ear
 from voiced.embedded.engine import SESSION_S
 from voiced.embedded.work import Drop, HangUp, Recognise, Said, Speak, Think
 
@@ -262,7 +263,7 @@ def test_silence_without_end_is_not_kept() -> None:
     driver = Driver()
     for _ in range(100):
         driver.hear((0.0, 3200))
-    assert len(driver.engine._ear._kept) < 3 * 48_000
+    assert len(driver.engine._ear._kept) < 6 * 48_000
 
 
 def test_transcription_is_reported_when_asked_for_and_known_to_the_brain_always() -> None:
@@ -464,3 +465,57 @@ def test_after_an_interruption_the_brain_knows_what_was_heard() -> None:
     assert said[1].role == "assistant"
     assert f"{said[1].text} {said[1].unheard}" == "One two three four five six seven eight nine ten. Eleven twelve."
     assert said[1].text in ("One", "One two")
+
+
+def test_a_turn_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ear, "_MAX_TURN_BYTES", 10_000 * 48)
+    driver = Driver()
+    driver.hear((0.9, 25_000))
+    sent = types(driver.sent_since())
+    assert sent.count("input_audio_buffer.committed") == 2
+    assert sent.count("input_audio_buffer.speech_started") == 3
+    assert "error" not in sent
+    assert len(driver.last(Recognise).pcm) == pytest.approx(10_000 * 48, rel=0.01)
+
+
+def test_who_never_commits_loses_the_oldest_sound_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ear, "_MAX_BUFFER_BYTES", 1000 * 48)
+    driver = Driver(audio={"input": {"turn_detection": None}})
+    assert driver.hear((0.9, 3200)) == []
+    assert driver.hear((0.9, 320)) == []
+    driver.send("input_audio_buffer.commit")
+    assert len(driver.last(Recognise).pcm) == 1000 * 48
+
+
+def test_the_longest_prefix_is_kept() -> None:
+    driver = Driver(audio={"input": {"turn_detection": {"type": "server_vad", "prefix_padding_ms": 5000}}})
+    driver.hear((0.0, 9600), (0.9, 320))
+    assert one(driver.sent_since(), "input_audio_buffer.speech_started")["audio_start_ms"] == 4600
+
+
+def test_the_item_of_the_turn_in_progress_can_not_be_created() -> None:
+    driver = Driver()
+    driver.hear((0.0, 320), (0.9, 320))
+    announced = one(driver.sent_since(), "input_audio_buffer.speech_started")["item_id"]
+    item = {"type": "message", "id": announced, "role": "user", "content": []}
+    assert error(driver.send("conversation.item.create", item=item))["param"] == "item.id"
+    assert one(driver.hear((0.0, 640)), "input_audio_buffer.committed")["item_id"] == announced
+
+
+def test_four_responses_run_beside_the_conversations_own() -> None:
+    driver = Driver()
+    beside = {"conversation": "none"}
+    for _ in range(4):
+        assert types(driver.send("response.create", response=beside)) == ["response.created"]
+    assert error(driver.send("response.create", response=beside))["code"] == "rate_limit_exceeded"
+    assert types(driver.send("response.create")) == ["response.created"]
+
+
+def test_written_answers_obey_their_limit() -> None:
+    driver = Driver(output_modalities=["text"], max_output_tokens=2)
+    driver.send("response.create")
+    news = driver.think("Twelve letters", " and more.")
+    assert "".join(event["delta"] for event in news if event["type"] == "response.output_text.delta") == "Twelve l"
+    done = one(news, "response.done")["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert types(driver.send("response.create")) == ["response.created"]

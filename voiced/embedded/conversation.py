@@ -13,6 +13,10 @@ from voiced.network.events import Content, Item
 #: Sound kept for `conversation.item.retrieve`; beyond it the oldest is let go. 32 MiB are eleven minutes.
 _SOUND_KEPT_BYTES = 32 * 1024 * 1024
 
+#: No talk needs more in one text, and rules and voices have to go through all of it.
+_LONGEST_TEXT = 64 * 1024
+_STATES = ("completed", "incomplete", "in_progress")
+
 Value = TypeVar("Value")
 
 _CONTENT_OF = {
@@ -55,6 +59,11 @@ class Entry:
         self.sound += pcm
         self.sound_bytes += len(pcm)
 
+    def let_sound_go(self) -> None:
+        self.sound.clear()
+        for part in contents(self.item):
+            part.audio = None
+
     @property
     def spoken(self) -> bool:
         return bool(self.passages)
@@ -66,7 +75,8 @@ class Entry:
         if self.item.type != "message" or not self.item.role:
             return None
         if self.heard_text is not None or self.sound_bytes:
-            return Said(self.item.role, self.heard_text, self.unheard)
+            written = [part.text for part in contents(self.item) if part.type == "input_text" and part.text]
+            return Said(self.item.role, " ".join([*written, self.heard_text or ""]).strip() if written else self.heard_text, self.unheard)
         return Said(self.item.role, " ".join(part.text or part.transcript or "" for part in contents(self.item)), self.unheard)
 
 
@@ -90,7 +100,8 @@ def with_sound(entry: Entry) -> Item:
 
 
 def _sound_of(entry: Entry, part: Content) -> bytes | None:
-    return bytes(entry.sound) if part.type in ("input_audio", "output_audio") else None
+    """Items from the client keep the sound of each part, the server's have but one."""
+    return (bytes(entry.sound) if part.audio is None else part.audio) if part.type in ("input_audio", "output_audio") else None
 
 
 def _copy(item: Item, content: list[Content]) -> Item:
@@ -110,6 +121,10 @@ def _copy(item: Item, content: list[Content]) -> Item:
 
 def check_item(item: Item) -> None:
     """Raises Refused where a client may not make such an item."""
+    if item.status not in (None, *_STATES):
+        raise Refused(f"Invalid value: '{item.status}'. Supported values are: {', '.join(_STATES)}.", "invalid_value", "item.status")
+    for name in ("output", "arguments"):
+        _check_length(getattr(item, name), f"item.{name}")
     if item.type == "function_call_output":
         _need(item.call_id, "item.call_id")
         _need(item.output, "item.output")
@@ -135,9 +150,19 @@ def _check_message(item: Item) -> None:
             kinds = ", ".join(allowed)
             raise Refused(f"Invalid value: '{part.type}'. {item.role} messages hold {kinds}.", "invalid_value", f"{where}.type")
         if part.type in ("input_text", "output_text"):
-            _need(part.text, f"{where}.text")
+            _check_length(_need(part.text, f"{where}.text"), f"{where}.text")
         if part.type == "input_audio" and len(_need(part.audio, f"{where}.audio")) % 2:
             raise Refused("16-bit audio has an even number of bytes.", "invalid_value", f"{where}.audio")
+
+
+def _check_length(text: str | None, param: str) -> None:
+    if text is not None and len(text) > _LONGEST_TEXT:
+        words = f"Expected a string with maximum length {_LONGEST_TEXT}, but got a string with length {len(text)} instead."
+        raise Refused(f"Invalid '{param}': string too long. {words}", "string_above_max_length", param)
+
+
+def already_there(item_id: str) -> Refused:
+    return Refused(f"An item with id '{item_id}' exists already.", "invalid_value", "item.id")
 
 
 def _need(value: Value | None, param: str) -> Value:
@@ -159,7 +184,7 @@ class Conversation:
         Raises Refused for a duplicate id and for a neighbour that does not exist.
         """
         if any(entry.id == other.id for other in self._entries):
-            raise Refused(f"An item with id '{entry.id}' exists already.", "invalid_value", "item.id")
+            raise already_there(entry.id)
         if after is None:
             place = len(self._entries)
         elif after == "root":
@@ -174,9 +199,6 @@ class Conversation:
         """The id of the item before one, as things stand now; None at the front or where the item is gone."""
         place = next((n for n, other in enumerate(self._entries) if other is entry), 0)
         return self._entries[place - 1].id if place else None
-
-    def last_id(self) -> str | None:
-        return self._entries[-1].id if self._entries else None
 
     def get(self, item_id: str) -> Entry:
         """Raises Refused (item_not_found)."""
@@ -221,7 +243,7 @@ class Conversation:
         for entry in reversed(self._entries):
             kept += len(entry.sound)
             if kept > _SOUND_KEPT_BYTES:
-                entry.sound.clear()
+                entry.let_sound_go()
 
 
 def _cut(entry: Entry, audio_end_ms: int) -> None:

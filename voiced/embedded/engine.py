@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import UNSET
 
 from voiced.embedded import settings as config
-from voiced.embedded.conversation import Conversation, Entry, check_item, contents, with_sound, without_sound
+from voiced.embedded.conversation import Conversation, Entry, already_there, check_item, contents, with_sound, without_sound
 from voiced.embedded.ear import Ear
 from voiced.embedded.refusal import Refused
 from voiced.embedded.reply import Outputs, Reply
@@ -93,7 +93,7 @@ class Engine:
             turn = self._ear.step(probability, vad)
             if turn is Turn.STARTED:
                 outputs += self._speech_started(vad)
-            elif turn is Turn.STOPPED:
+            elif turn is Turn.STOPPED or self._ear.turn_is_too_long:
                 outputs += self._speech_stopped(vad)
         return self._out(outputs)
 
@@ -115,7 +115,7 @@ class Engine:
         reply = self._replies.get(response_id)
         if reply is None:
             return []
-        return self._out([*reply.thought(text, last), *self._finish_if_complete(reply)])
+        return self._out([*reply.thought(text, last), *self._end_if_over(reply)])
 
     def think_failed(self, response_id: str, message: str, code: str = "brain_failed") -> Outputs:
         reply = self._replies.get(response_id)
@@ -142,9 +142,7 @@ class Engine:
             if reply.has_delta:
                 outputs = reply.next_delta()
                 self._voice_locked = self._voice_locked or reply is self._active
-                if reply.ended:
-                    outputs += self._forget(reply)
-                return self._out([*outputs, *self._finish_if_complete(reply)])
+                return self._out([*outputs, *self._end_if_over(reply)])
         return []
 
     @property
@@ -207,6 +205,8 @@ class Engine:
 
     def _create_item(self, event: wire.ItemCreate) -> Outputs:
         check_item(event.item)
+        if event.item.id == self._next_item:  # announced by speech_started; inserted when the speech stops
+            raise already_there(event.item.id)
         entry = self._entry_of(event.item)
         previous = self._conversation.insert(entry, event.previous_item_id)
         shown = without_sound(entry.item)
@@ -300,7 +300,7 @@ class Engine:
                 "Wait until the response is finished before creating a new one.",
                 "conversation_already_has_active_response",
             )
-        if len(self._replies) > _OUT_OF_BAND:
+        if out_of_band and sum(reply is not self._active for reply in self._replies.values()) >= _OUT_OF_BAND:
             raise Refused(f"{_OUT_OF_BAND} responses run beside the conversation; wait for one to end.", "rate_limit_exceeded")
         settings = config.overridden(self.settings, _changes(params))
         context, fresh = self._context(params)
@@ -341,8 +341,10 @@ class Engine:
         said = tuple(turn for entry in reply.context if (turn := entry.said()))
         return [Think(reply.id, reply.settings.instructions, said, tuple(reply.settings.tools))]
 
-    def _finish_if_complete(self, reply: Reply) -> Outputs:
-        return self._end(reply, "completed") if reply.complete and not reply.ended else []
+    def _end_if_over(self, reply: Reply) -> Outputs:
+        if reply.ended:  # its tokens are spent
+            return self._forget(reply)
+        return self._end(reply, "completed") if reply.complete else []
 
     def _end(self, reply: Reply, status: str, reason: str | None = None, error: wire.ErrorDetail | None = None) -> Outputs:
         return [*reply.finish(status, reason, error), *self._forget(reply)]

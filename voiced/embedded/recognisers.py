@@ -4,9 +4,13 @@ import numpy as np
 
 from voiced.audio.resample import Resampler
 from voiced.embedded.parts import NotHere, RecognitionFailed
-from voiced.messages import SAMPLE_RATE_HZ
+from voiced.messages import BYTES_PER_MS, SAMPLE_RATE_HZ
 
 _RATE_HZ = 16_000
+#: The package takes a Python list, some 40 bytes a sample: more than a minute at once is too much memory.
+_PIECE_BYTES = 60_000 * BYTES_PER_MS
+#: Others wait meanwhile.
+_LONGEST_BYTES = 5 * _PIECE_BYTES
 
 
 class Moonshine:
@@ -28,6 +32,11 @@ class Moonshine:
         self.recognise(bytes(SAMPLE_RATE_HZ))  # the first run is slower than the others
 
     def recognise(self, pcm: bytes) -> str:
+        """Of a very long recording, what was said last."""
+        pcm = pcm[-_LONGEST_BYTES:]
+        return " ".join(filter(None, (self._piece(pcm[at : at + _PIECE_BYTES]) for at in range(0, len(pcm), _PIECE_BYTES))))
+
+    def _piece(self, pcm: bytes) -> str:
         sound = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         resampled = Resampler(SAMPLE_RATE_HZ, _RATE_HZ).process(sound)
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from voiced.embedded.conversation import Conversation, Entry, Passage, without_sound
 from voiced.embedded.sentences import Sentences
 from voiced.embedded.settings import Settings, VoiceId
-from voiced.embedded.usage import usage
+from voiced.embedded.usage import longest_text, usage
 from voiced.embedded.work import Request, Speak
 from voiced.messages import BYTES_PER_MS
 from voiced.network import events as wire
@@ -150,10 +150,12 @@ class Reply:
 
     def _text_delta(self, text: str) -> Outputs:
         outputs = self._open()
-        self._transcript += text
-        if text:
-            outputs.append(wire.OutputTextDelta(response_id=self.id, item_id=self.entry.id, delta=text))
-        return outputs
+        most = self.settings.max_output_tokens
+        piece = text if most == "inf" else text[: longest_text(most) - len(self._transcript)]
+        self._transcript += piece
+        if piece:
+            outputs.append(wire.OutputTextDelta(response_id=self.id, item_id=self.entry.id, delta=piece))
+        return outputs + (self.finish("incomplete", "max_output_tokens") if piece != text else [])
 
     def _open(self) -> Outputs:
         if self._opened:

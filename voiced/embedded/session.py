@@ -21,8 +21,12 @@ from voiced.network import events as wire
 
 logger = logging.getLogger(__name__)
 
-#: Messages read ahead of the loop. A client that sends faster than we hear is held back by TCP, not by our memory.
-_READ_AHEAD = 64
+#: Read ahead of the loop. A client that sends faster than we hear is held back by TCP, not by our memory.
+_READ_AHEAD_BYTES = 32 * 1024 * 1024
+#: What an empty message costs all the same.
+_MESSAGE_BYTES = 16 * 1024
+#: Sound of one session that may wait for its recognition.
+_UNHEARD_BYTES = 64 * 1024 * 1024
 #: How often a reader that waits for room looks whether the session is still there.
 _LOOK_UP_S = 1.0
 
@@ -42,6 +46,30 @@ class LineClosed(Exception):
     """The client is gone."""
 
 
+class _Room:
+    """How much of what was read may wait for the loop. A message larger than all of it has to be alone."""
+
+    def __init__(self) -> None:
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+
+    def enter(self, size: int) -> bool:
+        """False where there was no room for a while."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._has_room_for(size), _LOOK_UP_S):
+                return False
+            self._waiting_bytes += size + _MESSAGE_BYTES
+            return True
+
+    def leave(self, size: int) -> None:
+        with self._changed:
+            self._waiting_bytes -= size + _MESSAGE_BYTES
+            self._changed.notify()
+
+    def _has_room_for(self, size: int) -> bool:
+        return not self._waiting_bytes or self._waiting_bytes + size + _MESSAGE_BYTES <= _READ_AHEAD_BYTES
+
+
 class Session:
     """`run` in a thread of its own; `take` and `end` from the thread that reads the connection."""
 
@@ -52,13 +80,14 @@ class Session:
         self._resampler = Resampler(SAMPLE_RATE_HZ, RATE_HZ)
         self._silero = Silero()
         self._inbox: queue.SimpleQueue[Act] = queue.SimpleQueue()
-        self._room = threading.BoundedSemaphore(_READ_AHEAD)
+        self._room = _Room()
+        self._unheard_bytes = 0
         self._live: set[str] = set()  # responses whose work is still wanted
         self._open = True
 
     def take(self, text: bytes | str) -> None:
         """A message from the client. Waits while too many are unread."""
-        while self._open and not self._room.acquire(timeout=_LOOK_UP_S):
+        while self._open and not self._room.enter(len(text)):
             pass
         self._inbox.put(partial(self._received, text))
 
@@ -95,7 +124,7 @@ class Session:
         return []
 
     def _received(self, text: bytes | str) -> Outputs:
-        self._room.release()
+        self._room.leave(len(text))
         try:
             event = wire.decode_client(text)
         except wire.WireMalformed as malformed:
@@ -122,11 +151,16 @@ class Session:
     def _ask(self, request: Request) -> None:
         match request:
             case Recognise(item_id, pcm):
-                self._workers.recognise(pcm, lambda text, why: self._later(self._engine.recognised, item_id, text, why))
+                self._recognise(item_id, pcm)
             case Think(response_id):
                 self._live.add(response_id)
                 wanted = partial(self._wanted, response_id)
-                self._workers.think(request, wanted, partial(self._later, self._engine.thought, response_id))
+                self._workers.think(
+                    request,
+                    wanted,
+                    partial(self._later, self._engine.thought, response_id),
+                    partial(self._later, self._engine.think_failed, response_id),
+                )
             case Speak(response_id, number):
                 self._workers.speak(
                     request,
@@ -139,6 +173,18 @@ class Session:
             case HangUp(code, reason):
                 self._open = False
                 self._line.close(code, reason)
+
+    def _recognise(self, item_id: str, pcm: bytes) -> None:
+        if self._unheard_bytes + len(pcm) > _UNHEARD_BYTES:
+            self._later(self._engine.recognised, item_id, None, "too much sound waits for its recognition; send less at once")
+            return
+        self._unheard_bytes += len(pcm)
+        done = partial(self._later, self._recognised, item_id, len(pcm))
+        self._workers.recognise(pcm, lambda: self._open, done)
+
+    def _recognised(self, item_id: str, size: int, text: str | None, why: str | None) -> Outputs:
+        self._unheard_bytes -= size
+        return self._engine.recognised(item_id, text, why)
 
     def _wanted(self, response_id: str) -> bool:
         return response_id in self._live

@@ -10,6 +10,11 @@ from voiced.embedded.conversation import Entry, contents
 _LETTERS_PER_TOKEN = 4
 
 
+def longest_text(tokens: int) -> int:
+    """Letters in that many tokens."""
+    return tokens * _LETTERS_PER_TOKEN
+
+
 def text_tokens(text: str) -> int:
     return -(-len(text) // _LETTERS_PER_TOKEN)
 
@@ -35,6 +40,3 @@ def usage(instructions: str, heard: list[Entry], output_text: str, output_audio_
         },
         "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
     }
-
-
-NOTHING: dict[str, Any] = usage("", [], "", 0)

@@ -37,15 +37,20 @@ class _Slot(Generic[Part]):
         self._part: Part | None = None
 
     def load(self) -> None:
+        try:
+            self._part = self._first_that_loads()
+        finally:
+            self._loaded.set()
+
+    def _first_that_loads(self) -> Part | None:
         for candidate in self._candidates:
             try:
-                self._part = candidate()
-                break
+                return candidate()
             except NotHere as missing:
                 logger.info("%s: %s", self._kind, missing)
             except Exception as error:  # a third party's package that is broken must not take the server down
-                logger.warning("%s: a package failed to load: %s: %s", self._kind, type(error).__name__, error)
-        self._loaded.set()
+                logger.warning("%s: it can't be loaded: %s: %s", self._kind, type(error).__name__, error)
+        return None
 
     def wait(self) -> Part | None:
         self._loaded.wait()
@@ -110,10 +115,12 @@ class Workers:
         for slot in (self._recogniser, self._voice, self._model):
             slot.wait()
 
-    def recognise(self, pcm: bytes, done: Callable[[str | None, str | None], None]) -> None:
+    def recognise(self, pcm: bytes, wanted: Wanted, done: Callable[[str | None, str | None], None]) -> None:
         """`done` gets the text, or None and why there is none."""
 
         def job() -> None:
+            if not wanted():
+                return
             recogniser = self._recogniser.wait()
             if recogniser is None:
                 done(None, NO_RECOGNISER)
@@ -122,16 +129,22 @@ class Workers:
                 done(recogniser.recognise(pcm), None)
             except RecognitionFailed as failure:
                 done(None, str(failure))
+            except Exception as error:
+                done(None, _bug(error))
 
         self._to_recognise.put(job)
 
-    def think(self, think: Think, wanted: Wanted, piece: Callable[[str, bool], None]) -> None:
+    def think(self, think: Think, wanted: Wanted, piece: Callable[[str, bool], None], failed: Callable[[str], None]) -> None:
         """`piece` gets text and whether it is the last."""
 
         def job() -> None:
-            if wanted():
+            if not wanted():
+                return
+            try:
                 Brain(self._model.wait()).answer(think, wanted, lambda text: piece(text, False))
                 piece("", True)
+            except Exception as error:
+                failed(_bug(error))
 
         self._to_think.put(job)
 
@@ -147,6 +160,8 @@ class Workers:
                 done(voice.speak(speak.text, speak.speed))
             except SpeechFailed as failure:
                 failed(str(failure))
+            except Exception as error:
+                failed(_bug(error))
 
         self._to_speak.put(job)
 
@@ -154,8 +169,11 @@ class Workers:
         self._may_load.wait(self._load_after_s)
         first()
         while (job := work.get()) is not None:
-            try:
-                job()
-            except Exception as error:  # a bug in one job must not silence all sessions
-                logger.error("a bug in the embedded server: %s: %s", type(error).__name__, error)
-                logger.debug("where", exc_info=True)
+            job()
+
+
+def _bug(error: Exception) -> str:
+    """For the log and for the client that waits: a bug of ours or of a package must not silence a session, let alone all."""
+    logger.error("a bug in the embedded server: %s: %s", type(error).__name__, error)
+    logger.debug("where", exc_info=True)
+    return f"internal error: {type(error).__name__}"
