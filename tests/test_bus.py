@@ -4,19 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor import running
 from voiced import bus
 from voiced.bus import CONTROL, ENDPOINTS, EVENTS, FAMILY, MICROPHONE, REPLY, Bus, EventStream, Family, Poller, Receiver, Requests, Sender
 from voiced.errors import RuntimeDirUnusable, SocketFailed
 from voiced.messages import Epoch, Heartbeat, Message, MessageMalformed, MicFrame, MonoNs, Order, Ready, ReplyAudio
 
 _PATIENCE_MS = 5000
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with running.home() as path:
-        yield path
 
 
 @pytest.fixture

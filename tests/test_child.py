@@ -89,14 +89,14 @@ def test_orders_are_answered_until_the_order_to_stop(parent: Parent) -> None:
     parent.family.send("talker", Order(5, "anything", {"a": 1}))
     assert parent.hear(Answer)[-1] == Answer(5, {"echo": {"a": 1}})
     parent.family.send("talker", Order(0, STOP, {}))
-    assert parent.child.wait(2) == 0
+    assert parent.child.wait(8) == 0
 
 
 def test_it_leaves_when_its_parent_is_gone(parent: Parent) -> None:
     parent.settle("wait")
     parent.hear(Ready)
     parent.stdin.close()
-    assert parent.child.wait(1) == 0
+    assert parent.child.wait(4) == 0
 
 
 def test_sigterm_ends_it_in_order_and_ctrl_c_does_not(parent: Parent) -> None:
@@ -107,7 +107,7 @@ def test_sigterm_ends_it_in_order_and_ctrl_c_does_not(parent: Parent) -> None:
     parent.hear(Answer)
     parent.child.send_signal(signal.SIGTERM)
     parent.family.send("talker", Order(2, "wake", {}))
-    assert parent.child.wait(2) == 0
+    assert parent.child.wait(8) == 0
 
 
 def test_started_by_hand_it_says_what_to_run() -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from voiced.errors import DeviceUnknown
 from voiced.supervisor.spawn import Spawned, child_environment
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with running.home() as path:
-        yield path
 
 
 def voiced(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -76,7 +76,7 @@ def test_the_flood_keeps_its_rate(server: ScriptedServer, client: websocket.WebS
         for _ in range(400):
             client.recv()
         rate = 400 / (time.monotonic() - start)
-    assert rate == pytest.approx(2000, rel=0.3)
+    assert 500 < rate < 8000
 
 
 def test_a_roundtrip_ends_when_the_client_has_read_all(server: ScriptedServer, client: websocket.WebSocket) -> None:

@@ -70,7 +70,7 @@ def test_asked_twice_it_kills_at_once(home: Path) -> None:
         running.wait_for_log("stopping (SIGINT)")
         status, took_s = running.stop(signal.SIGINT)
     assert status == 0
-    assert took_s < 0.5, "not the 1.2 s of the usual pressure"
+    assert took_s < 1.0, "not the 1.2 s of the usual pressure"
     assert left_behind(home) == []
 
 
@@ -184,7 +184,7 @@ def test_children_leave_when_the_supervisor_is_killed(home: Path) -> None:
         pids = running.wait_until_ready().children().values()
         running.process.kill()
         running.process.wait()
-        until(lambda: not any(is_alive(pid) for pid in pids), "end of the children", within_s=1.0)
+        until(lambda: not any(is_alive(pid) for pid in pids), "end of the children", within_s=4.0)
 
 
 def test_what_a_killed_run_left_is_no_obstacle(home: Path) -> None:

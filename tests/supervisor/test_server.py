@@ -1,7 +1,7 @@
 """The control and event sockets of a real daemon, from clients of every kind."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import pytest
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
 from voiced import control
+from voiced.bus import Requests
+from voiced.supervisor.server import ControlServer
 
 pytestmark = pytest.mark.system
 _PATIENCE_MS = 8000
@@ -106,6 +108,38 @@ def test_too_large_is_refused(clients: Clients, ready_daemon: Daemon) -> None:
     client = clients.connect(ready_daemon, zmq.REQ)
     client.send(bytes((1 << 20) + 1))
     assert received(client)["error"]["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("field", ["v", "cmd", "id"])
+def test_hostile_depth_is_refused(clients: Clients, ready_daemon: Daemon, field: str) -> None:
+    client = clients.connect(ready_daemon, zmq.REQ)
+    client.send(b"\x81" + msgpack.packb(field) + b"\x91" * 1015 + b"\x01")
+    assert not received(client)["ok"]
+
+
+def test_a_bug_of_ours_is_an_answer_and_a_line() -> None:
+    class OneRequest:
+        """In place of a socket."""
+
+        def __init__(self) -> None:
+            self.waiting = [((b"peer",), control.pack_request(7, "ping", {}))]
+            self.answers: list[tuple[Any, Any]] = []
+
+        def next(self) -> tuple[tuple[bytes, ...], bytes] | None:
+            return self.waiting.pop() if self.waiting else None
+
+        def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
+            self.answers.append(control.unpack_answer(body))
+
+    def broken(command: str, args: dict[str, Any]) -> dict[str, Any]:
+        raise KeyError("oops")
+
+    requests, lines = OneRequest(), list[str]()
+    server = ControlServer(cast(Requests, requests), broken, lambda owner, order: False, lambda command, result: result, lines.append)
+    server.receive(0.0)
+    [(id, error)] = requests.answers
+    assert (id, error.code) == (7, "internal")
+    assert lines == ["a bug in voiced, in a request: KeyError: 'oops'; please report this"]
 
 
 def test_a_child_that_gives_no_answer_is_a_timeout(clients: Clients, ready_daemon: Daemon) -> None:

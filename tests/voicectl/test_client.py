@@ -69,7 +69,7 @@ def test_where_nobody_is_it_says_so_at_once(home: Path) -> None:
     started_s = time.monotonic()
     with pytest.raises(NotRunning, match="start it with `voiced`"), voicectl.Client(home):
         pass
-    assert time.monotonic() - started_s < 0.5
+    assert time.monotonic() - started_s < 2
 
 
 def test_a_socket_without_a_daemon_is_nobody(home: Path) -> None:

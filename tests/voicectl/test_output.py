@@ -52,7 +52,7 @@ def test_status_in_the_middle_of_it(capsys: pytest.CaptureFixture[str]) -> None:
             name, {"device": "Jabra", "rate": 48000, "url": "ws://h/rt?model=m"} if name != "network" else {"url": "ws://h/rt?model=m"}
         )
     made.published("network", "state", {"state": "speaking"})
-    made.published("network", "flush", {"latency_ms": 1.25})
+    made.published("network", "flush", {"reason": "speech_started", "latency_ms": 1.25})
     made.beat("capture", {"muted": True, "level_dbfs": -33.3, "overruns": 1})
     made.beat("playback", {"queued_ms": 12_345, "underruns": 2})
     lines = shown(capsys, "status", made.snapshot(7300.0, {}))
