@@ -3,6 +3,8 @@
 import pytest
 
 from voiced.audio.device import DeviceInfo, Wanted, pick
+from voiced.audio.opening import open_output
+from voiced.errors import DeviceUnknown
 
 DEVICES = [
     DeviceInfo(0, "HDA Intel: ALC257 Analog", "ALSA", 2, 48_000, False),
@@ -36,3 +38,8 @@ def test_files_and_null_are_told_from_names() -> None:
     assert Wanted("profile", 24_000, 1, 480).file is None
     assert Wanted("null", 24_000, 1, 480).is_null
     assert not Wanted("nullify", 24_000, 1, 480).is_null
+
+
+def test_a_file_without_a_path_is_refused_not_taken_for_nothing() -> None:
+    with pytest.raises(DeviceUnknown, match="needs a path"):
+        open_output(Wanted("file:", 24_000, 1, 1440))

@@ -183,7 +183,7 @@ def test_it_sleeps_until_there_is_something_to_do() -> None:
     bench.say(30)
     assert bench.player.wake_in_ms() <= 5
     bench.at(0)
-    assert bench.player.wake_in_ms() == 10
+    assert bench.player.wake_in_ms() == 20
     bench.end()
     bench.at(1)
     assert bench.player.wake_in_ms() == 50

@@ -10,7 +10,7 @@ import wave
 from pathlib import Path
 
 from voiced.audio.device import OpenFormat, Wanted
-from voiced.errors import DeviceUnavailable
+from voiced.errors import DeviceLost, DeviceUnavailable
 
 _BYTES_PER_SAMPLE = 2
 _NS_PER_S = 1_000_000_000
@@ -64,7 +64,10 @@ class ClockedOutput:
         self._pending = self._pending[len(heard) :]
         self._consumed += len(heard) // self._frame_bytes
         if self._file is not None:
-            self._file.writeframesraw(heard)
+            try:
+                self._file.writeframesraw(heard)
+            except OSError as error:
+                raise DeviceLost(f"can't write audio.playback.device {self.name}: {error.strerror}") from error
 
 
 class ClockedInput:

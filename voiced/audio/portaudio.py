@@ -20,6 +20,7 @@ _PERIODS = 3
 _INVALID_RATE = -9997
 _INVALID_CHANNELS = -9998
 _INVALID_DEVICE = -9996
+_INPUT_OVERFLOWED = -9981
 _SYSTEM_ALSA_CONF = "/usr/share/alsa/alsa.conf"
 ALSA_DIR = os.path.join(os.path.dirname(__file__), "alsa")
 
@@ -57,7 +58,12 @@ class PortAudio:
     def __init__(self) -> None:
         _silence_native_libraries()
         _keep_alsa_lean()
-        self._pa = pyaudio.PyAudio()
+        try:
+            self._pa = pyaudio.PyAudio()
+        except OSError as error:
+            raise DeviceUnavailable(
+                f"PortAudio does not start ({error.strerror or error}): is ALSA set up? `null` devices need neither"
+            ) from error
 
     def devices(self, direction: Direction) -> list[DeviceInfo]:
         try:
@@ -136,7 +142,7 @@ class PortAudio:
 
 def _unavailable(info: DeviceInfo, direction: Direction, error: OSError) -> VoicedError:
     if error.errno == _INVALID_DEVICE:
-        return DeviceUnavailable(f"{direction.word} device {info.name} is gone; see `voicectl devices`, then set {direction.key}")
+        return DeviceUnavailable(f"{direction.word} device {info.name} is gone: plug it in, or set {direction.key}")
     return DeviceUnavailable(
         f"{direction.word} device {info.name} can't be opened ({error.strerror}): is another program holding it? Or set {direction.key}"
     )
@@ -213,10 +219,8 @@ class _Input(_Stream):
 
     def readable(self) -> int:
         frames: int = pa.get_stream_read_available(self._stream)
-        if frames < 0:
-            self.overruns += 1
-            return 0
-        return frames
+        self.overruns += frames == _INPUT_OVERFLOWED
+        return max(0, frames)  # other errors: the device gives nothing, which the caller notices
 
     def read(self, frames: int) -> bytes:
         try:

@@ -5,12 +5,13 @@ minutes can't stand in its way (a loop that drained its queue first obeyed in 48
 """
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from voiced.audio.device import OutputDevice, Wanted
+from voiced.audio.opening import open_output
 from voiced.bus import FLUSH, HEARD, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
+from voiced.errors import NotNow
 from voiced.messages import Flush, ReplyAudio, ReplyEnd
 from voiced.playback.player import Player
 from voiced.urgency import Urgency
@@ -24,7 +25,9 @@ def main() -> int:
 
 
 def _playback(child: Child) -> None:
-    device, close_library = _open(child.settings)
+    settings = child.settings
+    rate = settings["rate"]
+    device, close = open_output(Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000))
     flushes = Receiver(child.bus.connect(FLUSH))
     replies = Receiver(child.bus.bind(REPLY))
     heard = Sender(child.bus.connect(HEARD))
@@ -43,30 +46,16 @@ def _playback(child: Child) -> None:
             _obey(flushes, player)
             player.pump()
             for order in child.orders():
-                child.answer(order)
+                child.refuse(order, NotNow(f"the playback process does not know the command {order.command!r}"))
             child.beat(lambda: _stats(device, player), now_ns())
     finally:
-        player.close()
-        close_library()
+        close()
 
 
 def _obey(flushes: Receiver, player: Player) -> None:
     for message, _ in flushes.drain(64):
         if isinstance(message, Flush):
             player.flush(message)
-
-
-def _open(settings: dict[str, Any]) -> tuple[OutputDevice, Callable[[], None]]:
-    rate = settings["rate"]
-    wanted = Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000)
-    if wanted.is_null or wanted.file is not None:
-        from voiced.audio.clocked import ClockedOutput
-
-        return ClockedOutput(wanted), lambda: None
-    from voiced.audio.portaudio import PortAudio  # where no sound card is meant, none is looked for
-
-    library = PortAudio()
-    return library.open_output(wanted), library.close
 
 
 def _facts(device: OutputDevice) -> dict[str, Any]:

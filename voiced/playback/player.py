@@ -98,9 +98,6 @@ class Player:
     def level_dbfs(self) -> float:
         return dbfs(self._last_piece) if self.playout.running else FLOOR_DBFS
 
-    def close(self) -> None:
-        self._device.close()
-
     def _start(self, now: MonoNs) -> None:
         queued = self.playout.queued_frames
         if not self._may_start(queued, now):
