@@ -1,30 +1,16 @@
 """The capture process on a real sound server: what is said comes out in frames, and muted means nothing does."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.system.family import Family, next_of
 from voiced.bus import MICROPHONE, Receiver
-from voiced.demo.soundserver import PulseServer, SoundServer
+from voiced.demo.soundserver import SoundServer
 from voiced.messages import Failed, MicFrame, Ready
 
 pytestmark = pytest.mark.system
 
 SETTINGS = {"device": "", "rate": 24_000, "channels": 1, "frame_ms": 20, "muted": False}
 SAID = b"\x10\x27" * 12_000  # half a second, no sample of it zero
-
-
-@pytest.fixture
-def server() -> Iterator[SoundServer]:
-    with PulseServer() as running:
-        yield running
-
-
-@pytest.fixture
-def family(server: SoundServer) -> Iterator[Family]:
-    with Family(server.env) as made:
-        yield made
 
 
 def loud_ms(microphone: Receiver, until_quiet_frames: int = 20) -> float:
@@ -40,24 +26,24 @@ def loud_ms(microphone: Receiver, until_quiet_frames: int = 20) -> float:
 
 
 @pytest.mark.parametrize(("rate", "channels", "frame_ms"), [(24_000, 1, 20), (24_000, 1, 10), (48_000, 2, 20), (44_100, 1, 10)])
-def test_what_is_said_arrives_whole(family: Family, server: SoundServer, rate: int, channels: int, frame_ms: int) -> None:
+def test_what_is_said_arrives_whole(family: Family, sound: SoundServer, rate: int, channels: int, frame_ms: int) -> None:
     microphone = Receiver(family.bus.bind(MICROPHONE))
     family.start("capture", **{**SETTINGS, "rate": rate, "channels": channels, "frame_ms": frame_ms})
     assert family.wait_for(Ready).detail == {"device": "default", "rate": rate, "muted": False, "open": True}
-    speech = server.play(SAID)
+    speech = sound.play(SAID)
     assert loud_ms(microphone) == pytest.approx(500, abs=15)
     speech.wait()
-    first, sound = next_of(microphone, MicFrame)
+    first, pcm = next_of(microphone, MicFrame)
     second, _ = next_of(microphone, MicFrame)
     assert second.seq == first.seq + 1
-    assert len(sound) == frame_ms * 48
+    assert len(pcm) == frame_ms * 48
 
 
-def test_muted_means_zeros_and_unmuted_sound_again(family: Family, server: SoundServer) -> None:
+def test_muted_means_zeros_and_unmuted_sound_again(family: Family, sound: SoundServer) -> None:
     microphone = Receiver(family.bus.bind(MICROPHONE))
     family.start("capture", **SETTINGS)
     family.wait_for(Ready)
-    speech = server.play(SAID * 6)
+    speech = sound.play(SAID * 6)
     while not any(next_of(microphone, MicFrame)[1]):
         pass
     assert family.order("capture", "mute") == {"muted": True}
@@ -65,9 +51,9 @@ def test_muted_means_zeros_and_unmuted_sound_again(family: Family, server: Sound
     while not next_of(microphone, MicFrame)[0].muted:
         pass
     for _ in range(25):
-        frame, sound = next_of(microphone, MicFrame)
+        frame, pcm = next_of(microphone, MicFrame)
         assert frame.muted
-        assert not any(sound)
+        assert not any(pcm)
     assert family.order("capture", "toggle_mute") == {"muted": False}
     while not any(next_of(microphone, MicFrame)[1]):
         pass
@@ -98,9 +84,9 @@ def test_a_device_that_is_not_there_is_one_clear_line(family: Family, settings: 
     assert child.wait(5) != 0
 
 
-def test_a_sound_server_that_dies_is_a_lost_device(family: Family, server: SoundServer) -> None:
+def test_a_sound_server_that_dies_is_a_lost_device(family: Family, sound: SoundServer) -> None:
     child = family.start("capture", **SETTINGS)
     family.wait_for(Ready)
-    server.close()
+    sound.close()
     assert family.wait_for(Failed).code == "device_lost"
     assert child.wait(5) == 71

@@ -9,7 +9,7 @@ import pytest
 from tests.system.daemon import running
 from voicectl import Event
 from voiced.demo.recorder import Recorder
-from voiced.demo.soundserver import PulseServer, SoundServer
+from voiced.demo.soundserver import SoundServer
 
 pytestmark = pytest.mark.system
 
@@ -19,18 +19,6 @@ EMBEDDED = '[realtime]\nprovider = "embedded"\n'
 def spoken(text: str, path: Path) -> Path:
     subprocess.run(["flite", "-voice", "slt", "-t", text, "-o", str(path)], check=True)
     return path
-
-
-@pytest.fixture
-def sound() -> Iterator[SoundServer]:
-    with PulseServer() as server:
-        yield server
-
-
-@pytest.fixture
-def speaker(sound: SoundServer) -> Iterator[Recorder]:
-    with sound.recorder() as recorder:
-        yield recorder
 
 
 def next_event(events: Iterator[Event], topic: str, **data: object) -> Event:

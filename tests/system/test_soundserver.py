@@ -8,17 +8,17 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from voiced.demo.recorder import RATE_HZ, Recorder, RecorderFailed
-from voiced.demo.soundserver import PipeWireServer, PulseServer, SoundServer, SoundServerFailed
+from voiced.demo.soundserver import PulseServer, SoundServer, SoundServerFailed
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.any_sound]
 
-BLOCK_MS = {"PulseAudio": 2, "PipeWire": 50}
+#: Blocks are of 1 ms and 21 ms; what a busy machine adds to the least of a few is still little.
+SANE_MS = {"PulseAudio": 8, "PipeWire": 100}
 
 PLAY = """
 import pyaudio, sys, time
@@ -49,65 +49,53 @@ def run_portaudio(server: SoundServer, script: str, sound: bytes = b"") -> bytes
     return subprocess.run(command, env=os.environ | server.env, input=sound, stdout=subprocess.PIPE, check=True, timeout=20).stdout
 
 
-@pytest.fixture(params=[PulseServer, PipeWireServer], ids=lambda kind: str(kind.name))
-def server(request: pytest.FixtureRequest) -> Iterator[SoundServer]:
-    kind: type[SoundServer] = request.param
-    with kind() as running:
-        yield running
-
-
-@pytest.fixture
-def heard(server: SoundServer) -> Iterator[Recorder]:
-    with server.recorder() as recorder:
-        yield recorder
-
-
-def test_what_portaudio_plays_is_heard_whole(server: SoundServer, heard: Recorder) -> None:
-    run_portaudio(server, PLAY, tone(500))
-    last = heard.wait_for_silence(400, timeout_s=5)
-    sounding = sum(sample != 0 for sample in array("h", heard.sound(0, last + 1)))
+def test_what_portaudio_plays_is_heard_whole(sound: SoundServer, speaker: Recorder) -> None:
+    run_portaudio(sound, PLAY, tone(500))
+    last = speaker.wait_for_silence(400, timeout_s=5)
+    sounding = sum(sample != 0 for sample in array("h", speaker.sound(0, last + 1)))
     assert sounding == pytest.approx(RATE_HZ // 2, rel=0.02)
 
 
-def test_what_portaudio_plays_is_heard_when_it_is_played(server: SoundServer, heard: Recorder) -> None:
+def test_what_portaudio_plays_is_heard_when_it_is_played(sound: SoundServer, speaker: Recorder) -> None:
     late_ms = []
     for _ in range(4):  # a busy machine makes a program late, never early: the least delay is the recorder's own
-        before = heard.samples
-        written_ns = int(run_portaudio(server, PLAY, tone(50)))
-        late_ms.append((heard.time_ns(heard.wait_for_sound(before, timeout_s=5)) - written_ns) / 1e6)
-        heard.wait_for_silence(200, timeout_s=5)
-    assert -0.5 <= min(late_ms) <= BLOCK_MS[server.name]
+        before = speaker.samples
+        written_ns = int(run_portaudio(sound, PLAY, tone(50)))
+        late_ms.append((speaker.time_ns(speaker.wait_for_sound(before, timeout_s=5)) - written_ns) / 1e6)
+        speaker.wait_for_silence(200, timeout_s=5)
+    assert -0.5 <= min(late_ms) <= SANE_MS[sound.name]
 
 
-def test_what_is_said_reaches_portaudios_default_microphone(server: SoundServer) -> None:
-    server.listen_to_microphone()
-    with subprocess.Popen([sys.executable, "-c", RECORD], env=os.environ | server.env, stdout=subprocess.PIPE) as program:
+def test_what_is_said_reaches_portaudios_default_microphone(sound: SoundServer) -> None:
+    sound.listen_to_microphone()
+    with subprocess.Popen([sys.executable, "-c", RECORD], env=os.environ | sound.env, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"
         asked_ns = time.monotonic_ns()
-        speech = server.play(tone(200))
+        speech = sound.play(tone(200))
         recorded = program.stdout.read()
     assert asked_ns < speech.started_ns < time.monotonic_ns()
     assert len(recorded.strip(b"\0")) == pytest.approx(len(tone(200)), rel=0.1)
 
 
-def test_silence_can_not_be_said(server: SoundServer) -> None:
+def test_silence_can_not_be_said(sound: SoundServer) -> None:
     with pytest.raises(SoundServerFailed, match="nothing but silence"):
-        server.play(bytes(9600))
+        sound.play(bytes(9600))
 
 
-def test_a_recording_is_saved_as_wav(server: SoundServer, heard: Recorder, tmp_path: Path) -> None:
-    run_portaudio(server, PLAY, tone(100))
-    last = heard.wait_for_silence(100, timeout_s=5)
-    heard.save(tmp_path / "heard.wav", end=last + 1)
+def test_a_recording_is_saved_as_wav(sound: SoundServer, speaker: Recorder, tmp_path: Path) -> None:
+    run_portaudio(sound, PLAY, tone(100))
+    last = speaker.wait_for_silence(100, timeout_s=5)
+    speaker.save(tmp_path / "heard.wav", end=last + 1)
     assert (tmp_path / "heard.wav").stat().st_size == 44 + 2 * (last + 1)
 
 
-def test_waiting_for_a_sound_that_never_comes_ends(heard: Recorder) -> None:
+def test_waiting_for_a_sound_that_never_comes_ends(speaker: Recorder) -> None:
     with pytest.raises(RecorderFailed, match="heard no sound"):
-        heard.wait_for_sound(0, timeout_s=0.1)
+        speaker.wait_for_sound(0, timeout_s=0.1)
 
 
+@pytest.mark.usefixtures("pulseaudio")
 def test_two_servers_do_not_hear_each_other() -> None:
     with PulseServer() as one, PulseServer() as other, one.recorder() as heard_by_one, other.recorder() as heard_by_other:
         run_portaudio(one, PLAY, tone(100))
@@ -117,14 +105,15 @@ def test_two_servers_do_not_hear_each_other() -> None:
         assert heard_by_other.last_sound() is None
 
 
-def test_nothing_is_left_behind(server: SoundServer) -> None:
-    pids, directory = server.pids, server.directory
-    server.close()
+def test_nothing_is_left_behind(sound: SoundServer) -> None:
+    pids, directory = sound.pids, sound.directory
+    sound.close()
     assert pids
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not directory.exists()
 
 
+@pytest.mark.usefixtures("pulseaudio")
 def test_a_server_dies_with_the_program_that_started_it() -> None:
     script = "import os, sys; from voiced.demo.soundserver import PulseServer; s = PulseServer().start()\n"
     script += "print(s.directory, *s.pids, flush=True); sys.stdin.read()"
