@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import SETTINGS, Script, delta, ended, flushes, played, published, sent, sound, text
+from tests.network.script import MS, SETTINGS, Script, delta, ended, flushes, played, published, sent, sound, text
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, SessionRefused
+from voiced.messages import MonoNs
 from voiced.network.events import Content, InputAudioAppend, ItemCreate, ResponseCreate, SessionUpdate
 from voiced.network.outputs import Answered, Disconnect, Fail, LogLine, Opened, Output, Play, Refused, SendEvent
 
@@ -246,11 +247,45 @@ def test_playback_that_never_reports_is_noticed() -> None:
     script = Script()
     script.created()
     script.delta("i1", sound(1000))
+    script.audio_done("i1")
     assert published(script.wait(5_999), "error") == []
     assert published(script.wait(1), "error")[0]["code"] == "playback_lost"
     script.flushed()
     script.done()
     assert states(script.out)[-1] == "listening"
+
+
+def test_a_server_that_stalls_in_the_middle_of_a_reply_is_no_fault_of_playback() -> None:
+    script = Script()
+    script.reply("i1", ms=100)
+    script.wait(20_000)
+    script.delta("i1", sound(100))
+    script.wait(20_000)
+    script.audio_done("i1")
+    assert flushes(script.out) == []
+    script.wait(5_199)
+    assert published(script.out, "error") == []
+    assert published(script.wait(1), "error")[0]["code"] == "playback_lost"
+
+
+def test_a_reply_that_stalled_ends_well_with_its_connection() -> None:
+    script = Script()
+    script.reply("i1", ms=100)
+    script.wait(20_000)
+    script.do(script.session.lost("gone", 1, 0.5, script.now))
+    script.wait(100)
+    script.finished("i1", 100)
+    assert published(script.wait(30_000), "error") == []
+    assert flushes(script.all) == []
+
+
+def test_sound_after_its_end_is_dropped_and_complained_about() -> None:
+    script = Script()
+    script.reply("i1", ms=100)
+    script.audio_done("i1")
+    out = script.delta("i1", sound(100))
+    assert played(out) == []
+    assert [data["code"] for data in published(out, "error")] == ["protocol_violated"]
 
 
 def test_speech_is_published() -> None:
@@ -326,6 +361,24 @@ def test_interrupt_forgets_what_waits_and_cancels_what_is_under_way() -> None:
     assert answer.result["interrupted"] is True
     assert sent(script.created("r1")) == [("ResponseCancel", "r1")]
     assert sent(script.done("r1", status="cancelled")) == []
+
+
+@pytest.mark.parametrize("fate", ["refused", "refused for now", "forgotten"])
+def test_an_interrupted_create_that_came_to_nothing_cancels_nothing_later(fate: str) -> None:
+    script = Script()
+    script.order("say", text="hello")
+    script.order("interrupt")
+    if fate == "forgotten":
+        script.now = MonoNs(script.now + 60_000 * MS)
+    else:
+        code = "invalid_value" if fate == "refused" else "conversation_already_has_active_response"
+        script.event("error", error={"type": "invalid_request_error", "code": code, "message": "no"})
+        script.wait(60_000)
+    script.out.clear()
+    script.reply("i1", response_id="r1")
+    script.done()
+    assert sent(script.all) == [("SessionUpdate",), ("ResponseCreate",)]
+    assert played(script.all) == [("i1", 400 * 48)]
 
 
 @pytest.mark.parametrize("command", ["ask", "say"])

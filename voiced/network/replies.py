@@ -151,12 +151,13 @@ class Replies:
         return any(reply.audible for reply in self._by_id.values() if not reply.interrupted)
 
     def waiting_part(self) -> Part | None:
-        """The part that playback should be sounding now: the first that is open."""
+        """The part that playback should be finishing now: the first that is open. None while the server may still add to it:
+        then playback may well have run dry, and is right to say nothing."""
         for reply in self._by_id.values():
             if reply.interrupted:
                 continue
             for item in reply.items.values():
                 for part in item.parts.values():
                     if part.open:
-                        return part
+                        return part if part.ended else None
         return None

@@ -49,6 +49,7 @@ class ResponseQueue:
         self._waiting: deque[Wanted] = deque()
         self._sent: Wanted | None = None
         self._sent_ns = 0
+        self._cancelled = False  # the one under way was interrupted: its response.created is answered with a cancel
         self._not_before_ns = 0
 
     def add(self, wanted: Wanted) -> None:
@@ -56,45 +57,57 @@ class ResponseQueue:
 
     def next(self, now_ns: int, *, free: bool) -> Wanted | None:
         """What is to be sent now, if anything is."""
-        if self._sent is not None and now_ns - self._sent_ns >= CREATED_WITHIN_NS:
-            self._sent = None
+        self._expire(now_ns)
         if not free or self._sent is not None or not self._waiting or now_ns < self._not_before_ns:
             return None
         self._sent = self._waiting.popleft()
         self._sent_ns = now_ns
         return self._sent
 
-    def created(self) -> None:
-        """A response.created arrived. With one create under way it is taken for ours; a server's own that slipped in
-        between makes ours fail with an error, upon which it is sent again."""
-        self._sent = None
+    def created(self, now_ns: int) -> bool:
+        """A response.created arrived; true where it is that of a create which was interrupted. With one create under way
+        it is taken for ours; a server's own that slipped in between makes ours fail with an error, upon which it is
+        sent again."""
+        self._expire(now_ns)
+        cancelled = self._cancelled
+        self._settle()
+        return cancelled
 
     def refused(self, event_id: str | None, now_ns: int, *, again: bool) -> bool:
         """An error names our create (or no event at all). Returns whether it was the one under way; with `again` it
-        goes back to the head of the queue."""
+        goes back to the head of the queue, unless it was interrupted."""
         sent = self._sent
         if sent is None or (event_id is not None and event_id != sent.event_id):
             return False
-        self._sent = None
-        if again:
+        cancelled = self._cancelled
+        self._settle()
+        if again and not cancelled:
             # The items are in the conversation already; only the create is repeated.
             self._waiting.appendleft(Wanted(sent.events[-1:]))
             self._not_before_ns = now_ns + RETRY_AFTER_NS
         return True
 
-    @property
-    def under_way(self) -> bool:
-        return self._sent is not None
-
-    def drop_waiting(self) -> None:
+    def interrupt(self, now_ns: int) -> bool:
+        """Forgets what waits; says whether there is a create under way, whose response is unwanted from here on."""
+        self._expire(now_ns)
         self._waiting.clear()
+        self._cancelled = self._sent is not None
+        return self._cancelled
 
     def clear(self) -> int:
         """Forgets all; says how many were waiting or under way."""
         count = len(self._waiting) + (self._sent is not None)
         self._waiting.clear()
-        self._sent = None
+        self._settle()
         return count
+
+    def _expire(self, now_ns: int) -> None:
+        if self._sent is not None and now_ns - self._sent_ns >= CREATED_WITHIN_NS:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._sent = None
+        self._cancelled = False
 
     @property
     def wake_ns(self) -> int | None:

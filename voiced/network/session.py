@@ -103,16 +103,16 @@ class Session:
 
     def lost(self, reason: str, attempt: int, retry_in_s: float, now: MonoNs) -> list[Output]:
         """The connection broke or could not be made; another attempt follows."""
-        self._close(Phase.OFFLINE, reason)
+        self._close(Phase.OFFLINE, reason, now)
         self._out.publish("session", connected=False, reason=reason, attempt=attempt, retry_in_s=round(retry_in_s, 3))
         return self._after(now)
 
     def failed(self, error: VoicedError, now: MonoNs) -> list[Output]:
         """The server refused for good."""
-        self._fail(error)
+        self._fail(error, now)
         return self._after(now)
 
-    def _close(self, phase: Phase, reason: str) -> None:
+    def _close(self, phase: Phase, reason: str, now: MonoNs) -> None:
         self.hello.closed(phase)
         self.last_error = reason
         self._hearing = False
@@ -120,12 +120,12 @@ class Session:
         self._thinking_until_ns = None
         if self._queue.clear():
             self._out.error("connection_lost", "what was asked of the assistant got lost with the connection; ask again")
-        self._voice.session_closed()
+        self._voice.session_closed(now)
 
-    def _fail(self, error: VoicedError) -> None:
+    def _fail(self, error: VoicedError, now: MonoNs) -> None:
         if self.hello.phase is Phase.FAILED:
             return
-        self._close(Phase.FAILED, error.message)
+        self._close(Phase.FAILED, error.message, now)
         self._out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
         self._out.add(Fail(error))  # the supervisor makes an error event of it
 
@@ -178,7 +178,7 @@ class Session:
         fatal = reconnect.from_code(self._where, self._settings.get("model") or "", code, error.message)
         ours = self._queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
         if fatal is not None:
-            self._fail(fatal)
+            self._fail(fatal, now)
         elif code == _EXPIRED:
             self._out.add(Disconnect("the session reached the server's time limit"))
         elif code in _RACES:
@@ -232,9 +232,9 @@ class Session:
         self._out.error(event.error.code or "transcription_failed", f"your words could not be written down: {why}")
 
     def _on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
-        self._queue.created()
+        unwanted = self._queue.created(now)
         self._thinking_until_ns = None
-        self._voice.on_response_created(event, seq, now)
+        self._voice.on_response_created(event, seq, now, unwanted=unwanted)
 
     # playback ------------------------------------------------------------------------------------------------------------
 
@@ -263,11 +263,10 @@ class Session:
         return self._after(now)
 
     def _order_interrupt(self, order: Order, received: int, now: MonoNs) -> None:
-        self._voice.cancel_created = self._queue.under_way
-        self._queue.drop_waiting()
+        under_way = self._queue.interrupt(now)
         interruption = self._voice.interrupt("interrupt", received, now) or self._voice.pending_interruption()
         if interruption is None:
-            self._out.add(Answered(order, {"interrupted": self._queue.under_way, "item_id": None, "played_ms": 0}))
+            self._out.add(Answered(order, {"interrupted": under_way, "item_id": None, "played_ms": 0}))
         else:
             interruption.orders.append(order)
 

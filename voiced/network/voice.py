@@ -32,20 +32,18 @@ class Voice:
         self.epoch = epoch
         self.handled = 0  # the newest server event that was looked at in its turn
         self.sounding = False
-        self.cancel_created = False  # the next response.created is that of a create which was interrupted
         self._out = out
         self._transcript = transcript
         self._complaints = complaints
         self._replies = Replies()
         self._bargein = BargeIn(self._replies)
-        self._playback_ns = 0  # when playback last said something, or was last given something to begin with
+        self._playback_ns = 0  # when playback last said something, or was last given something
 
-    def session_closed(self) -> None:
+    def session_closed(self, now: MonoNs) -> None:
         """What was received plays on; the conversation that it belongs to is gone, so nothing of it is truncated any more."""
-        self.cancel_created = False
         for reply in self._replies:
             reply.done = True
-            self._end_parts(reply)
+            self._end_parts(reply, now)
             for item in reply.items.values():
                 item.settled = True
         self._replies.forget_finished()
@@ -70,7 +68,8 @@ class Voice:
         """The newest interruption that is not settled."""
         return self._bargein.latest
 
-    def on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
+    def on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs, *, unwanted: bool) -> None:
+        """`unwanted`: it answers a create of ours that was interrupted."""
         response = event.response
         if self._replies.is_over(response.id):
             return
@@ -78,11 +77,10 @@ class Voice:
         reply.out_of_band = (response.metadata or {}).get(responses.PURPOSE) == responses.SAY
         interruption = self._bargein.latest
         void = seq <= self._bargein.horizon
-        if void or self.cancel_created:
+        if void or unwanted:
             reply.interrupted = True
-            if self.cancel_created or reply.out_of_band or (interruption is not None and interruption.reason != SPEECH_STARTED):
+            if unwanted or reply.out_of_band or (interruption is not None and interruption.reason != SPEECH_STARTED):
                 self._out.send(events.ResponseCancel(response_id=response.id))
-        self.cancel_created = False
         self._out.publish("response.started", response_id=response.id)
 
     def on_response_done(self, event: events.ResponseDone, seq: int, now: MonoNs) -> None:
@@ -90,7 +88,7 @@ class Voice:
         reply = self._replies.get(response.id)
         if reply is not None:
             reply.done = True
-            self._end_parts(reply)
+            self._end_parts(reply, now)
             self._close_reply(reply)
         details = response.status_details or events.StatusDetails()
         self._out.publish(
@@ -118,8 +116,11 @@ class Voice:
         pcm = part.whole_samples(event.delta)
         if reply.interrupted or not pcm:
             return
-        if not self._replies.audible:
-            self._playback_ns = now
+        if part.ended:
+            # Playback would begin the part anew, and wait for an end that never comes.
+            self._complaints.tell("sound_after_end", f"sound of {event.item_id} after its output_audio.done", self._out)
+            return
+        self._playback_ns = now
         part.forwarded += len(pcm)
         self._out.add(Play(ReplyAudio(self.epoch, item.item_id, part.content_index), pcm))
 
@@ -127,7 +128,7 @@ class Voice:
         found = self._part_of(event, seq, now)
         if found is not None:
             reply, item = found
-            self._end_part(reply, item, event.content_index)
+            self._end_part(reply, item, event.content_index, now)
 
     def on_words(self, event: events.OutputTranscriptDelta, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
@@ -174,16 +175,17 @@ class Voice:
             latest.items.append(item)
         return reply, item
 
-    def _end_parts(self, reply: Reply) -> None:
+    def _end_parts(self, reply: Reply, now: MonoNs) -> None:
         for item in reply.items.values():
             for content_index in list(item.parts):
-                self._end_part(reply, item, content_index)
+                self._end_part(reply, item, content_index, now)
 
-    def _end_part(self, reply: Reply, item: SpokenItem, content_index: int) -> None:
+    def _end_part(self, reply: Reply, item: SpokenItem, content_index: int, now: MonoNs) -> None:
         part = item.part(content_index)
         if not part.ended:
             part.ended = True
             if part.forwarded and not reply.interrupted:
+                self._playback_ns = now
                 self._out.add(PlayEnd(ReplyEnd(self.epoch, item.item_id, content_index)))
 
     def _close_reply(self, reply: Reply) -> None:
@@ -308,7 +310,7 @@ class Voice:
         for reply in self._replies.generating:
             if now >= _over_ns(reply):
                 reply.done = True
-                self._end_parts(reply)
+                self._end_parts(reply, now)
                 self._close_reply(reply)
 
     def settle(self) -> None:
