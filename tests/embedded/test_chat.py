@@ -1,5 +1,6 @@
 """The chat URL, against a real HTTP server."""
 
+import base64
 import http.server
 import json
 import socket
@@ -24,6 +25,8 @@ class Ollama(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, Any]] = []
+        self.silent = threading.Event()
+        self.hung_up = threading.Event()
         self.answer: tuple[int, str, bytes] = (200, "text/event-stream", b"")
 
     @property
@@ -39,7 +42,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append({"path": self.path, **body})
+        self.server.asked.append({"path": self.path, "authorization": self.headers["Authorization"], **body})
+        if self.server.silent.is_set():
+            self.server.silent.clear()
+            self.rfile.read(1)  # until the client hangs up
+            self.server.hung_up.set()
+            return
         self._answer(*self.server.answer)
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
@@ -110,6 +118,8 @@ def test_nobody_wants_it_any_more(ollama: Ollama) -> None:
         (200, "text/event-stream", b'data: {"choices": [7]}\n\n'),
         (200, "application/json", b"[]"),
         (200, "application/json", b'{"choices": []}'),
+        (200, "application/json", b'{"choices": [{"message": {"content": ["All"]}}]}'),
+        (200, "text/event-stream", b'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
     ],
 )
 def test_a_server_that_fails(ollama: Ollama, bad: tuple[int, str, bytes]) -> None:
@@ -124,3 +134,39 @@ def test_no_server_there() -> None:
         port = taken.getsockname()[1]
     with pytest.raises(ModelFailed, match="ConnectionRefusedError"):
         answer(Chat(f"http://127.0.0.1:{port}"))
+
+
+def test_a_message_without_text_says_nothing(ollama: Ollama) -> None:
+    ollama.answer = (200, "application/json", b'{"choices": [{"message": {"content": null}}]}')
+    assert "".join(answer(Chat(ollama.url))) == ""
+    ollama.answer = (200, "text/event-stream", b'data: {"choices": [{"delta": {"content": null}}]}\n\n' + streamed("x"))
+    assert answer(Chat(ollama.url)) == ["x"]
+
+
+def test_what_no_utf_8_can_hold_is_replaced(ollama: Ollama) -> None:
+    ollama.answer = (200, "text/event-stream", streamed("a\ud800b"))
+    assert answer(Chat(ollama.url)) == ["a?b"]
+
+
+def test_a_user_and_a_password_are_sent_and_never_shown(ollama: Ollama) -> None:
+    chat = Chat(ollama.url.replace("//", "//me:p%40ss@"), "m")
+    ollama.answer = (200, "text/event-stream", streamed("x"))
+    assert answer(chat) == ["x"]
+    assert ollama.asked[0]["authorization"] == "Basic " + base64.b64encode(b"me:p@ss").decode()
+    ollama.answer = (500, "text/plain", b"")
+    with pytest.raises(ModelFailed) as caught:
+        answer(chat)
+    assert "ss" not in chat.name + str(caught.value).replace("no answer", "") + caught.value.spoken
+
+
+def test_a_url_that_is_none_is_not_shown_either() -> None:
+    with pytest.raises(ValueError, match=r"embedded\.chat_url is no URL") as caught:
+        Chat("http://me:pa/ss@host")
+    assert "pa" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_silent_server_is_left_once_nobody_wants_its_answer(ollama: Ollama) -> None:
+    ollama.silent.set()
+    Chat(ollama.url, "m").answer(THINK, NOON, lambda: not ollama.asked, pytest.fail)
+    assert ollama.hung_up.wait(10)
