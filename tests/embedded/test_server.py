@@ -1,11 +1,14 @@
 """The server over a real socket, with the openai package's own client, real speech and whatever package is there."""
 
 import base64
+import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 from openai.types.realtime import ConversationItemTruncatedEvent
@@ -16,6 +19,7 @@ from websockets.typing import Origin, Subprotocol
 from tests.embedded.client import Client, connected, quiet
 from tests.embedded.conftest import Speech
 from voiced.embedded import rules
+from voiced.embedded import server as server_module
 from voiced.embedded.candidates import candidates
 from voiced.embedded.parts import Candidates
 from voiced.embedded.reading import ALICE
@@ -169,28 +173,34 @@ def test_sessions_do_not_know_each_other(server: Server) -> None:
         assert other.until("error").error.code == "response_cancel_not_active"
 
 
-def test_there_are_seats_for_eight(server: Server) -> None:
+def test_there_are_seats_for_eight(mute_server: Server) -> None:
     with ExitStack() as eight:
         for _ in range(8):
-            eight.enter_context(connect(server.url)).recv(timeout=5)
-        with connect(server.url) as ninth, pytest.raises(ConnectionClosed) as closed:
+            eight.enter_context(connect(mute_server.url)).recv(timeout=5)
+        with connect(mute_server.url) as ninth, pytest.raises(ConnectionClosed) as closed:
             ninth.recv(timeout=5)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1013
 
 
 def test_the_beta_is_refused_as_the_api_does(server: Server) -> None:
-    with connect(server.url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as socket:
-        assert '"beta_api_shape_disabled"' in str(socket.recv(timeout=5))
+    with connect(server.url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as connection:
+        assert '"beta_api_shape_disabled"' in str(connection.recv(timeout=5))
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=5)
+            connection.recv(timeout=5)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "invalid_request_error.beta_api_shape_disabled")
 
 
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
-    [("/elsewhere", {}, 404), ("/v1/realtime", {"Origin": "https://evil.example"}, 403), ("/v1/realtime?intent=transcription", {}, 400)],
+    [
+        ("/elsewhere", {}, 404),
+        ("/v1/realtime", {"Origin": "https://evil.example"}, 403),
+        ("/v1/realtime", {"Origin": "http://["}, 400),
+        ("//[", {}, 400),
+        ("/v1/realtime?intent=transcription", {}, 400),
+    ],
 )
 def test_who_is_not_let_in(server: Server, path: str, headers: dict[str, str], status: int) -> None:
     with pytest.raises(InvalidStatus) as refused:
@@ -200,9 +210,9 @@ def test_who_is_not_let_in(server: Server, path: str, headers: dict[str, str], s
 
 def test_pages_of_this_machine_are_let_in_by_subprotocol(server: Server) -> None:
     offered = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.secret")]
-    with connect(server.url, origin=Origin("http://localhost:3000"), subprotocols=offered) as socket:
-        assert socket.subprotocol == "realtime"
-        assert "session.created" in str(socket.recv(timeout=5))
+    with connect(server.url, origin=Origin("http://localhost:3000"), subprotocols=offered) as connection:
+        assert connection.subprotocol == "realtime"
+        assert "session.created" in str(connection.recv(timeout=5))
 
 
 def test_a_token_keeps_others_out(guarded_server: Server) -> None:
@@ -210,8 +220,8 @@ def test_a_token_keeps_others_out(guarded_server: Server) -> None:
         with pytest.raises(InvalidStatus) as refused:
             connect(guarded_server.url, additional_headers=headers)
         assert refused.value.response.status_code == 401
-    with connect(guarded_server.url, additional_headers={"Authorization": "Bearer right"}) as socket:
-        assert "session.created" in str(socket.recv(timeout=5))
+    with connect(guarded_server.url, additional_headers={"Authorization": "Bearer right"}) as connection:
+        assert "session.created" in str(connection.recv(timeout=5))
 
 
 def test_without_speech_packages_it_still_serves(bare_server: Server, speech: Speech) -> None:
@@ -231,3 +241,25 @@ def test_without_any_voice_it_says_so_in_the_response(mute_server: Server) -> No
         done = client.until("response.done")
         assert done.response.status == "failed"
         assert NO_VOICE in done.response.status_details.to_json()
+
+
+def test_a_token_may_be_any_bytes(guarded_server: Server) -> None:
+    port = urlsplit(guarded_server.url).port
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n%s\r\n" % upgrade)
+        assert connection.recv(100).split()[1] == b"401"
+
+
+def test_a_client_that_does_not_read_loses_its_seat(mute_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_SEND_LIMIT_S", 1)
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x" * 60_000}]}
+    message = json.dumps({"type": "conversation.item.create", "item": item})
+    with connect(mute_server.url, max_queue=1) as deaf:
+        with suppress(ConnectionClosed):
+            for _ in range(200):
+                deaf.send(message)
+        for _ in range(8):
+            assert mute_server._seats.acquire(timeout=20)
+        for _ in range(8):
+            mute_server._seats.release()

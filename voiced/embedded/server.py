@@ -4,6 +4,7 @@ import hmac
 import http
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -27,6 +28,7 @@ PATH = "/v1/realtime"
 _SESSIONS = 8
 #: An append of 15 MiB (realtime-protocol 1.5) is 20 MiB of base64.
 _MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+_SEND_LIMIT_S = 10
 _BETA_CLOSE_CODE = 4000
 _BETA_REFUSED = "beta_api_shape_disabled"
 #: What clients that can't set headers offer (browsers; realtime-protocol 1.1).
@@ -67,12 +69,19 @@ class Server:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """None lets the client in."""
+        try:
+            return self._judge(connection, request)
+        except ValueError:  # from urllib
+            return connection.respond(http.HTTPStatus.BAD_REQUEST, "The path or the origin is no URL.\n")
+
+    def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Raises ValueError where the request can't be understood."""
         if urlsplit(request.path).path != PATH:
             return connection.respond(http.HTTPStatus.NOT_FOUND, f"The Realtime API is at {PATH}.\n")
         if not _is_local(request.headers.get("Origin")):
             # Any page in the user's browser can reach loopback; only pages served from here may talk to us.
             return connection.respond(http.HTTPStatus.FORBIDDEN, "Web pages of other hosts are not let in.\n")
-        if self._token is not None and not hmac.compare_digest(_token_of(request).encode(), self._token.encode()):
+        if self._token is not None and not hmac.compare_digest(_token_of(request).encode("utf-8", "surrogateescape"), self._token.encode()):
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Incorrect API key provided.\n")
         if "transcription" in parse_qs(urlsplit(request.path).query).get("intent", []):
             return connection.respond(http.HTTPStatus.BAD_REQUEST, "This server has no transcription sessions.\n")
@@ -96,6 +105,8 @@ class Server:
         from voiced.embedded.session import Session  # numpy comes with it, and 0.1 s that the ready time is not to pay
 
         model = parse_qs(urlsplit(request.path).query).get("model", [DEFAULT_MODEL])[0]
+        # A client that does not read must not keep its seat. The kernel counts, as websockets sends without a limit.
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_LIMIT_S, 0))
         session = Session(_WebSocketLine(connection), self._workers, model)
         thread = threading.Thread(target=session.run, name="session", daemon=True)
         thread.start()
