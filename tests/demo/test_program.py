@@ -89,7 +89,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, status: int) -> None:
     with subprocess.Popen(DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         assert demo.stderr is not None
@@ -99,7 +100,15 @@ def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
             if "you say" in line:
                 break
         assert "you say" in shown[-1], "".join(shown)
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == 130
+        demo.send_signal(number)
+        assert demo.wait(30) == status
         assert demo.stderr.read() == ""
+    assert processes_of(tmp_path) == []
+
+
+def test_recordings_that_can_not_be_replaced_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state" / "voiced" / "demo" / "voiced.log").mkdir(parents=True)
+    done = subprocess.run(DEMO, env=environment(tmp_path), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "FAILED: [Errno 21] Is a directory" in done.stdout
     assert processes_of(tmp_path) == []

@@ -16,7 +16,7 @@ A client of the daemon that it starts, so it uses `voicectl` as every script doe
 
 
 def run() -> int:
-    """Shows the conversation. 0 where all of it happened, 1 where not, 130 where Ctrl-C ended it."""
+    """Shows the conversation. 0 where all of it happened, 1 where not, 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     from voiced.demo.program import main  # tests use the sound servers of this package without all of this
 
     return main()

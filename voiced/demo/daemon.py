@@ -44,8 +44,9 @@ class Daemon:
         notify = Path(self._home.name) / "notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, self._log.open("wb") as log:
             listener.bind(str(notify))
+            # With setpriv the daemon ends even where a SIGKILL ended the demonstration.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "voiced", "--config", str(settings)],
+                ["setpriv", "--pdeathsig", "TERM", sys.executable, "-P", "-m", "voiced", "--config", str(settings)],
                 env=env | self._given | {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(notify)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

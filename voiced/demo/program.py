@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 import voicectl
 import voiced
@@ -16,18 +18,28 @@ from voiced.demo.story import Story, StoryFailed
 from voiced.errors import VoicedError
 
 _INTERRUPTED = 130
+_TERMINATED = 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends all of it in order, as Ctrl-C does."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def main() -> int:
     """What `voiced.demo.run` returns."""
+    signal.signal(signal.SIGTERM, _terminate)
     show = Show()
     directory = _directory()
     show.say(f"voiced {voiced.__version__}: a conversation on null devices. Nothing of it leaves this machine.")
     try:
         problems = converse(show, directory, _sound_server())
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except (SoundServerFailed, RecorderFailed, DaemonFailed, StoryFailed, VoicedError) as error:
+    except KeyboardInterrupt as end:
+        return _TERMINATED if isinstance(end, _Terminated) else _INTERRUPTED
+    except (SoundServerFailed, RecorderFailed, DaemonFailed, StoryFailed, VoicedError, OSError) as error:
         problems = [str(error)]
     for problem in problems:
         show.say(f"  FAILED: {problem}")
@@ -75,6 +87,7 @@ def _directory() -> Path:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voiced" / "demo"
     try:
         state.mkdir(parents=True, exist_ok=True)
+        writable = os.access(state, os.W_OK | os.X_OK)
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="voiced-demo-"))
-    return state
+        writable = False
+    return state if writable else Path(tempfile.mkdtemp(prefix="voiced-demo-"))
