@@ -232,7 +232,8 @@ class SoundServer:
         path.write_bytes(pcm)
         command = ["pacat", "--playback", f"--device={SAID}", "--raw", "--format=s16le", f"--rate={rate_hz}", f"--channels={channels}"]
         with open(path, "rb") as source:
-            return subprocess.Popen([*command, "--latency-msec=20"], env=os.environ | self.env, stdin=source)
+            # Enough for a busy machine: with 20 ms, whole words were lost between pacat and the server.
+            return subprocess.Popen([*command, "--latency-msec=200"], env=os.environ | self.env, stdin=source)
 
 
 class PulseServer(SoundServer):
