@@ -81,7 +81,7 @@ class Server:
         if not _is_local(request.headers.get("Origin")):
             # Any page in the user's browser can reach loopback; only pages served from here may talk to us.
             return connection.respond(http.HTTPStatus.FORBIDDEN, "Web pages of other hosts are not let in.\n")
-        if self._token is not None and not hmac.compare_digest(_token_of(request).encode("utf-8", "surrogateescape"), self._token.encode()):
+        if self._token is not None and not hmac.compare_digest(_token_of(request).encode(), self._token.encode()):
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Incorrect API key provided.\n")
         if "transcription" in parse_qs(urlsplit(request.path).query).get("intent", []):
             return connection.respond(http.HTTPStatus.BAD_REQUEST, "This server has no transcription sessions.\n")
