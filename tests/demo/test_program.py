@@ -1,6 +1,7 @@
 """The demonstration as a user runs it, on both sound servers, and what it says where something is missing."""
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -104,6 +105,20 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals, status:
         assert demo.wait(30) == status
         assert demo.stderr.read() == ""
     assert processes_of(tmp_path) == []
+
+
+def test_no_daemon_outlives_a_killed_demonstration(tmp_path: Path) -> None:
+    with subprocess.Popen(DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        assert any("ready" in line for line in demo.stdout)
+        (daemon,) = (int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split() if is_daemon(pid))
+        with open(os.pidfd_open(daemon), "rb") as gone:
+            demo.kill()
+            assert select.select([gone], [], [], 20)[0]
+
+
+def is_daemon(pid: str) -> bool:
+    return b"--config" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_recordings_that_can_not_be_replaced_are_one_line(tmp_path: Path) -> None:
