@@ -1,4 +1,5 @@
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +35,9 @@ def test_every_endpoint_can_be_bound_and_connected(ends: tuple[Bus, Bus]) -> Non
         ends[1].connect(endpoint)
 
 
-def test_sockets_are_ours_alone_under_our_umask(ends: tuple[Bus, Bus], home: Path) -> None:
-    before = os.umask(0o077)
+def test_sockets_are_for_their_owner_to_read_and_write(ends: tuple[Bus, Bus], home: Path) -> None:
     ends[0].bind(CONTROL)
-    os.umask(before)
-    assert (home / "control").stat().st_mode & 0o077 == 0
+    assert (home / "control").stat().st_mode & 0o777 == 0o600
 
 
 def test_sound_travels_beside_its_header(ends: tuple[Bus, Bus]) -> None:
@@ -71,23 +70,34 @@ def test_a_sender_never_waits_and_counts_what_is_lost(ends: tuple[Bus, Bus]) -> 
     assert sender.dropped == 7
 
 
-def test_children_are_known_by_name_also_after_a_restart(ends: tuple[Bus, Bus], home: Path) -> None:
+def test_a_child_is_told_from_its_predecessor(ends: tuple[Bus, Bus], home: Path) -> None:
     family = Family(ends[0].bind(FAMILY))
-    first = Sender(ends[1].connect(FAMILY, identity="capture"))
+    first = Sender(ends[1].connect(FAMILY, identity="capture.41"))
     first.send(Ready({}))
     assert family.socket.poll(_PATIENCE_MS)
-    assert family.next() == ("capture", Ready({}))
+    assert family.next() == ("capture", 41, Ready({}))
     third = Bus(home)  # a second process of that name, while the first connection still stands
-    second = third.connect(FAMILY, identity="capture")
+    second = third.connect(FAMILY, identity="capture.42")
     Sender(second).send(Heartbeat({}))
     assert family.socket.poll(_PATIENCE_MS)
-    assert family.next() == ("capture", Heartbeat({}))
-    family.send("capture", Order(1, "mute", {}))
+    assert family.next() == ("capture", 42, Heartbeat({}))
+    family.send("capture", 42, Order(1, "mute", {}))
     assert second.poll(_PATIENCE_MS)
     assert Receiver(second).next() == (Order(1, "mute", {}), b"")
-    family.send("nobody", Order(2, "mute", {}))
+    assert Receiver(first.socket).next() is None
+    family.send("nobody", 43, Order(2, "mute", {}))
     assert family.next() is None
     third.close()
+
+
+@pytest.mark.parametrize("identity", ["x", "capture", "capture.", ".7", "\u00b2.\u00b2"])
+def test_who_has_no_process_id_is_nobody(ends: tuple[Bus, Bus], identity: str) -> None:
+    family = Family(ends[0].bind(FAMILY))
+    Sender(ends[1].connect(FAMILY, identity=identity)).send(Heartbeat({}))
+    assert family.socket.poll(_PATIENCE_MS)
+    heard = family.next()
+    assert heard is not None
+    assert not (heard[0] and heard[1])
 
 
 def test_garbage_in_the_family_is_malformed(ends: tuple[Bus, Bus]) -> None:
@@ -133,7 +143,7 @@ def test_a_subscription_takes_effect_when_it_is_read(ends: tuple[Bus, Bus]) -> N
 def test_goodbyes_are_noticed(ends: tuple[Bus, Bus]) -> None:
     bound = ends[0].bind(EVENTS)
     subscriber = ends[1].connect(EVENTS)
-    gone = bus.goodbyes(subscriber)
+    gone = ends[1].goodbyes(subscriber)
     assert bound.poll(_PATIENCE_MS)
     assert not gone.poll(0)
     bound.close()
@@ -142,6 +152,16 @@ def test_goodbyes_are_noticed(ends: tuple[Bus, Bus]) -> None:
     assert poller.wait(_PATIENCE_MS) == {gone}
     subscriber.disable_monitor()
     gone.close()
+
+
+def test_a_bus_closes_with_a_monitor_that_was_left_open(home: Path) -> None:
+    """It kept the context's end waiting for ever."""
+    made = Bus(home)
+    made.goodbyes(made.connect(EVENTS))
+    closing = threading.Thread(target=made.close, daemon=True)
+    closing.start()
+    closing.join(_PATIENCE_MS / 1000)
+    assert not closing.is_alive()
 
 
 def test_the_poller_takes_descriptors_and_rounds_up() -> None:

@@ -14,7 +14,7 @@ from tests.supervisor import running
 from voiced.bus import FAMILY, Bus, Family
 from voiced.child import STOP, settings_frame
 from voiced.errors import DeviceUnknown, VoicedError
-from voiced.messages import Answer, Failed, Log, Message, Order, Ready
+from voiced.messages import Answer, Failed, Heartbeat, Log, Message, Order, Ready
 
 pytestmark = pytest.mark.system
 
@@ -34,6 +34,9 @@ class Parent:
         self.stdin.write(settings_frame({"end": end, "log_level": log_level}))
         self.stdin.flush()
 
+    def order(self, order: Order) -> None:
+        self.family.send("talker", self.child.pid, order)
+
     def hear(self, kind: type[Message]) -> list[Message]:
         """Everything up to the first message of this kind."""
         heard: list[Message] = []
@@ -41,8 +44,8 @@ class Parent:
             assert self.family.socket.poll(10_000), heard
             item = self.family.next()
             assert item is not None
-            assert item[0] == "talker"
-            heard.append(item[1])
+            assert item[:2] == ("talker", self.child.pid)
+            heard.append(item[2])
         return heard
 
     def close(self) -> None:
@@ -83,12 +86,21 @@ def test_the_log_is_ours_and_libraries_warnings(parent: Parent, level: int, ours
     assert texts == [*(f"{name} from voiced.capture" for name in ours), "WARNING from websockets.client"]
 
 
+def test_what_another_thread_logs_goes_out_from_ours(parent: Parent) -> None:
+    """ZeroMQ's sockets are for one thread each."""
+    parent.settle("threads")
+    heard = parent.hear(Ready)
+    assert [message.text for message in heard if isinstance(message, Log)][-1] == "none sent by its own thread"
+    texts = [message.text for message in parent.hear(Heartbeat) if isinstance(message, Log)]
+    assert texts == ["WARNING from a thread"]
+
+
 def test_orders_are_answered_until_the_order_to_stop(parent: Parent) -> None:
     parent.settle("wait")
     parent.hear(Ready)
-    parent.family.send("talker", Order(5, "anything", {"a": 1}))
+    parent.order(Order(5, "anything", {"a": 1}))
     assert parent.hear(Answer)[-1] == Answer(5, {"echo": {"a": 1}})
-    parent.family.send("talker", Order(0, STOP, {}))
+    parent.order(Order(0, STOP, {}))
     assert parent.child.wait(8) == 0
 
 
@@ -103,10 +115,10 @@ def test_sigterm_ends_it_in_order_and_ctrl_c_does_not(parent: Parent) -> None:
     parent.settle("wait")
     parent.hear(Ready)
     parent.child.send_signal(signal.SIGINT)
-    parent.family.send("talker", Order(1, "still there?", {}))
+    parent.order(Order(1, "still there?", {}))
     parent.hear(Answer)
     parent.child.send_signal(signal.SIGTERM)
-    parent.family.send("talker", Order(2, "wake", {}))
+    parent.order(Order(2, "wake", {}))
     assert parent.child.wait(8) == 0
 
 

@@ -15,6 +15,12 @@ def parse(request: Any) -> Request:
     return parse_request(msgpack.packb(request))
 
 
+def packed_with_nested(field: str, depth: int) -> bytes:
+    """As no packer of ours makes it: it stops at a depth of 511."""
+    packed: bytes = b"\x81" + msgpack.packb(field) + b"\x91" * depth + b"\x01"
+    return packed
+
+
 def refusal(request: Any) -> tuple[str, str | None]:
     with pytest.raises(RequestRefused) as caught:
         parse_request(request if isinstance(request, bytes) else msgpack.packb(request))
@@ -42,6 +48,8 @@ def test_defaults_fill_what_is_left_out() -> None:
         ({}, "unknown_command", None),
         ({"cmd": ["ping"]}, "unknown_command", None),
         ({"cmd": "x" * 10_000}, "unknown_command", None),
+        (packed_with_nested("cmd", 1015), "unknown_command", None),
+        (packed_with_nested("v", 1015), "unsupported_version", None),
         ({"cmd": "ping", "v": 2}, "unsupported_version", None),
         ({"cmd": "ping", "v": "1"}, "unsupported_version", None),
         ({"cmd": "say", "args": [1]}, "bad_argument", "args"),

@@ -8,6 +8,7 @@ import sys
 
 from voicectl.commands import TIMEOUT_S, WrongUsage, run, understand
 
+_BUG = 70  # EX_SOFTWARE
 _INTERRUPTED = 130  # as a shell reports SIGINT
 
 
@@ -24,6 +25,9 @@ def main() -> int:
         return run(name, args, as_json=len(words) < len(sys.argv) - 1, timeout_s=TIMEOUT_S)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Exception as error:  # the last fence
+        print(f"voicectl: a bug in voicectl: {type(error).__name__}: {error}; please report it", file=sys.stderr)
+        return _BUG
 
 
 def _with_options() -> int:

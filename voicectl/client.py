@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voiced import control
-from voiced.bus import CONTROL, EVENTS, Bus, Endpoint, Poller, address, goodbyes, runtime_dir
-from voiced.errors import NotRunning, TimedOut
+from voiced.bus import CONTROL, EVENTS, Bus, Endpoint, Poller, address, runtime_dir
+from voiced.errors import NotRunning, ProtocolViolated, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,11 @@ class Client:
         self._last_id = 0
         self._require_socket(CONTROL)
         self._bus = Bus(self._directory)
-        self._socket = self._bus.connect(CONTROL)
+        try:
+            self._socket = self._bus.connect(CONTROL)
+        except BaseException:
+            self._bus.close()
+            raise
 
     def call(self, command: str, **args: Any) -> dict[str, Any]:
         """The result of any command, by name."""
@@ -50,7 +54,10 @@ class Client:
         if self.timeout_s > _PROMPT_S and not self._socket.poll(int(_PROMPT_S * 1000)):
             self._require_listener(CONTROL)
         while self._socket.poll(max(0, int((deadline_s - time.monotonic()) * 1000))):
-            id, outcome = control.unpack_answer(self._socket.recv())
+            try:
+                id, outcome = control.unpack_answer(self._socket.recv_multipart()[-1])
+            except ValueError as error:
+                raise _foreign(CONTROL) from error
             if id != self._last_id:
                 continue  # to an earlier request, which had timed out
             if isinstance(outcome, Exception):
@@ -133,6 +140,10 @@ class Client:
         return NotRunning(f"voiced is not running in {self._directory}; start it with `voiced`, or `systemctl --user start voiced`")
 
 
+def _foreign(endpoint: Endpoint) -> ProtocolViolated:
+    return ProtocolViolated(f"what answers at the {endpoint.name} socket is not voiced as we know it; is VOICED_RUNTIME_DIR right?")
+
+
 class Events:
     """A subscription: an iterator that ends by NotRunning when the daemon does. A context manager, too."""
 
@@ -141,16 +152,22 @@ class Events:
         self._topics = topics
         # `status` last: when its snapshot comes, the others stand, too. All topics include it.
         self._socket = bus.connect(EVENTS, topics=(*topics, "status") if topics else ("",))
-        self._gone = goodbyes(self._socket)
+        self._gone = bus.goodbyes(self._socket)
         self._poller = Poller()
         self._poller.watch(self._socket)
         self._poller.watch(self._gone)
         self._waiting: list[Event] = []
+        try:
+            self._await_snapshot(timeout_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_snapshot(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not self._waiting or self._waiting[-1].topic != "status":
             event = self._receive(deadline_s - time.monotonic())
             if event is None:
-                self.close()
                 raise TimedOut(f"no events within {timeout_s:g} s of subscribing")
             self._waiting.append(event)
 
@@ -169,13 +186,18 @@ class Events:
     def _receive(self, timeout_s: float | None) -> Event | None:
         woken = self._poller.wait(timeout_s * 1000 if timeout_s is not None else None)
         if self._socket in woken:
-            topic, body = self._socket.recv_multipart()
-            return Event(topic.decode(), *control.unpack_event(body))
+            try:
+                topic, body = self._socket.recv_multipart()
+                return Event(topic.decode(), *control.unpack_event(body))
+            except ValueError as error:
+                raise _foreign(EVENTS) from error
         if woken:
             raise NotRunning("voiced has ended")
         return None
 
     def close(self) -> None:
+        if self._socket.closed:  # with its client
+            return
         self._socket.disable_monitor()
         self._gone.close()
         self._socket.close()

@@ -5,6 +5,7 @@ import sys
 
 from voiced import control
 from voiced.errors import ControlError, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
+from voiced.shown import harmless
 
 EVENTS = "events"
 TIMEOUT_S = 5.0
@@ -65,7 +66,7 @@ def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except VoicedError as error:
-        print(f"voicectl: {error.message}", file=sys.stderr)
+        print(f"voicectl: {harmless(error.message)}", file=sys.stderr)
         return _status(error)
 
 

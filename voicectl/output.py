@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from voiced.shown import harmless
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,24 +21,19 @@ def show(command: str, result: Result, *, as_json: bool) -> None:
         _print(_json(result))
         return
     for line in _LINES.get(command, _plain)(result):
-        _print(_harmless(line))
+        _print(harmless(line))
 
 
 def follow(client: Client, topics: Any, *, as_json: bool) -> None:
     """Prints events as they come; ends when the daemon does, by NotRunning."""
     with client.events(*topics) as events:
         for event in events:
-            _print(_json(event._asdict()) if as_json else _harmless(_event(event)))
+            _print(_json(event._asdict()) if as_json else harmless(_event(event)))
 
 
 def _print(line: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-
-
-def _harmless(line: str) -> str:
-    """A terminal obeys control characters, and what a model says is not ours to trust."""
-    return "".join(char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in line)
 
 
 def _json(value: object) -> str:

@@ -46,7 +46,8 @@ class Endpoint(NamedTuple):
     high_water: int
 
 
-#: One second of microphone: a network process that hangs longer must not be handed stale speech when it wakes.
+#: One second of microphone at either end of the socket, and what the kernel holds between. Stale speech in it is the
+#: reader's to drop, by `captured_ns`.
 _MIC_FRAMES_KEPT = 50
 
 CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000)
@@ -119,12 +120,19 @@ class Bus:
         try:
             if binding:
                 socket.bind(where)
+                os.chmod(where.removeprefix("ipc://"), 0o600)  # the contract's; the umask alone leaves 0700
             else:
                 socket.connect(where)
-        except zmq.ZMQError as error:
+        except (zmq.ZMQError, OSError) as error:
             socket.close()
             raise SocketFailed(f"can't open {where.removeprefix('ipc://')}: {error}") from error
         return socket
+
+    def goodbyes(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        """A socket that becomes readable when the peer of `socket` goes away."""
+        monitor: zmq.Socket[bytes] = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._sockets.append(monitor)  # one that is left open lets term() wait for ever
+        return monitor
 
     def close(self) -> None:
         for socket in self._sockets:
@@ -167,13 +175,18 @@ class Broadcaster(Sender):
         self.listeners = 0
 
     def update(self) -> int:
-        """Takes in who came and went; returns how many listen now."""
+        """Takes in who came and went; returns how many went, since one may have come in its place."""
+        gone = 0
         while True:
             try:
                 frame = self.socket.recv(zmq.DONTWAIT)
             except zmq.Again:
-                return self.listeners
-            self.listeners += 1 if frame[:1] == b"\x01" else -1
+                return gone
+            if frame[:1] == b"\x01":
+                self.listeners += 1
+            else:
+                self.listeners -= 1
+                gone += 1
 
 
 class Receiver:
@@ -200,24 +213,24 @@ class Receiver:
 
 
 class Family:
-    """The supervisor's end of the family: children by their names."""
+    """The supervisor's end of the family. A child is known by its name and process id: what a dead one still said must not
+    count for its successor."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self.socket = socket
-        # A restarted child takes its predecessor's name, perhaps before that one's connection was seen to break.
-        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
 
-    def send(self, name: str, message: Message) -> None:
+    def send(self, name: str, pid: int, message: Message) -> None:
         """Never waits; a child that is not connected does not get it."""
-        self.socket.send_multipart((name.encode(), messages.encode(message)), zmq.DONTWAIT)
+        self.socket.send_multipart((f"{name}.{pid}".encode(), messages.encode(message)), zmq.DONTWAIT)
 
-    def next(self) -> tuple[str, Message] | None:
-        """The next message and its sender, None where nothing waits. Raises messages.MessageMalformed."""
+    def next(self) -> tuple[str, int, Message] | None:
+        """The next message with its sender's name and process id, None where nothing waits. Raises messages.MessageMalformed."""
         try:
-            name, *frames = self.socket.recv_multipart(zmq.DONTWAIT)
+            identity, *frames = self.socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
-        return name.decode(errors="replace"), messages.decode(frames[0] if frames else b"")
+        name, _, pid = identity.decode(errors="replace").rpartition(".")
+        return name, int(pid) if pid.isdecimal() else 0, messages.decode(frames[0] if frames else b"")
 
 
 class Requests:
@@ -270,11 +283,6 @@ class EventStream:
     def publish(self, topic: str, body: bytes) -> None:
         """Never waits; a subscriber that lags by more than the high water mark loses it."""
         self.socket.send_multipart((topic.encode(), body), zmq.DONTWAIT)
-
-
-def goodbyes(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """A socket that becomes readable when the peer of `socket` goes away."""
-    return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
 
 
 class Poller:

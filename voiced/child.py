@@ -1,7 +1,7 @@
 """What every child process of the supervisor shares: start, settings, ready, heartbeat, orders, logs, leaving.
 
 A child is started by exec as `python -m voiced.ROOM` with a pipe from the supervisor as its standard input. The pipe
-brings the settings (so no secret is ever in argv or the environment), then stays open and silent: its end of file
+brings the settings (so no secret of ours is in argv or the environment), then stays open and silent: its end of file
 means that the supervisor is gone, however it went, and the child leaves.
 
     def main() -> int:
@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,6 +36,8 @@ BEAT_EVERY_NS = 500_000_000
 STOP = "stop"
 #: An order to beat `beats_per_s` times a second from now on: for meters, which somebody looks at.
 PACE = "pace"
+#: Lines of other threads kept until the loop comes by; the oldest go first.
+_LOGGED_ELSEWHERE = 1000
 _DEBUG = 10  # logging's number, without its import
 _STDIN = 0
 
@@ -47,7 +50,7 @@ class Child:
         self.settings = settings
         self.bus = Bus(directory)
         self.stopping = False
-        self._parent = self.bus.connect(FAMILY, identity=name)
+        self._parent = self.bus.connect(FAMILY, identity=f"{name}.{os.getpid()}")
         self._to_parent = Sender(self._parent)
         self._from_parent = Receiver(self._parent)
         self._poller = Poller()
@@ -56,6 +59,7 @@ class Child:
         self._orders_wait = False
         self._beat_every_ns = BEAT_EVERY_NS
         self._next_beat_ns = 0
+        self._later: deque[Log] = deque(maxlen=_LOGGED_ELSEWHERE)
 
     def watch(self, receiver: Receiver | Broadcaster | int) -> None:
         self._poller.watch(receiver if isinstance(receiver, int) else receiver.socket)
@@ -66,6 +70,7 @@ class Child:
     def wait(self, timeout_ms: float) -> set[object]:
         """Sleeps until a watched source has something, an order came, or `timeout_ms` passed. Notices a supervisor
         that died. Never sleeps through a heartbeat."""
+        self._log_what_waits()
         woken = self._poller.wait(min(timeout_ms, (self._next_beat_ns - time.monotonic_ns()) / 1e6))
         self._orders_wait = self._parent in woken
         if _STDIN in woken and not os.read(_STDIN, 4096):
@@ -97,6 +102,7 @@ class Child:
     def beat(self, stats: Callable[[], dict[str, Any]], now_ns: int) -> None:
         """Sends a heartbeat where one is due."""
         if now_ns >= self._next_beat_ns:
+            self._log_what_waits()
             self._next_beat_ns = now_ns + self._beat_every_ns
             self._to_parent.send(Heartbeat(stats()))
 
@@ -113,11 +119,20 @@ class Child:
     def log(self, level: int, text: str) -> None:
         self._to_parent.send(Log(level, text))
 
+    def log_later(self, level: int, text: str) -> None:
+        """The same from another thread: goes out with the next `wait` or heartbeat."""
+        self._later.append(Log(level, text))
+
+    def _log_what_waits(self) -> None:
+        while self._later:
+            self._to_parent.send(self._later.popleft())
+
     def failed(self, error: VoicedError) -> None:
         """Says why this process or its peer can't go on."""
         self._to_parent.send(Failed(error.code, error.message))
 
     def close(self) -> None:
+        self._log_what_waits()
         # What was said last (why we fail) must still get out; the supervisor reads at once, so half a second is ample.
         self._parent.linger = 500
         self._parent.close()
@@ -132,7 +147,7 @@ def run(name: str, body: Callable[[Child], None], urgency: Urgency = Urgency.ORD
     """Runs a child process from first to last; returns its exit status."""
     claim(urgency)
     os.umask(0o077)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor stops us in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # wherever it comes from: the supervisor stops us in order
     child = Child(name, read_settings(), os.environ["VOICED_RUNTIME_DIR"])
     signal.signal(signal.SIGTERM, lambda *_: setattr(child, "stopping", True))
     status = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from voiced.errors import InternalError, VoicedError
+from voiced.shown import harmless
 
 if TYPE_CHECKING:
     from voiced.supervisor.processes import Row
@@ -63,15 +64,16 @@ def guarded(action: Callable[[], int]) -> int:
         return action()
     except VoicedError as error:
         for line in error.message.splitlines():
-            print(f"voiced: {line}", file=sys.stderr)
+            print(f"voiced: {harmless(line)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # the last fence
         if os.environ.get("VOICED_LOG__LEVEL") == "debug":
             raise
+        what = harmless(f"{type(error).__name__}: {error}")
         print(
-            f"voiced: a bug in voiced: {type(error).__name__}: {error}; please report it with what VOICED_LOG__LEVEL=debug shows",
+            f"voiced: a bug in voiced: {what}; please report it with what VOICED_LOG__LEVEL=debug shows",
             file=sys.stderr,
         )
         return InternalError.exit_status

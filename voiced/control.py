@@ -78,10 +78,13 @@ class Topic(NamedTuple):
     fields: tuple[str, ...]
 
 
+#: Of the status map.
+STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in")
+
 EVENTS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        Topic("status", "The whole state: a snapshot on subscription.", ("state", "muted", "session", "processes", "audio", "barge_in")),
+        Topic("status", "The whole state: a snapshot on subscription.", STATUS_FIELDS),
         Topic("state", "The daemon's state changed.", ("state", "previous")),
         Topic("speech.started", "The user started to speak.", ("item_id", "audio_ms", "source")),
         Topic("speech.stopped", "The user stopped speaking.", ("item_id", "audio_ms", "source")),
@@ -135,15 +138,21 @@ def parse_request(body: bytes) -> Request:
 def _checked(request: dict[Any, Any]) -> tuple[Command, dict[str, Any]]:
     version = request.get("v", PROTOCOL)
     if version != PROTOCOL:
-        raise UnsupportedVersion(f"this daemon speaks version {PROTOCOL} of the control protocol, not {version!r}"[:200])
+        raise UnsupportedVersion(f"this daemon speaks version {PROTOCOL} of the control protocol, not {_shown(version)}")
     name = request.get("cmd")
     command = COMMANDS.get(name) if isinstance(name, str) else None
     if command is None:
-        raise UnknownCommand(f"no command {name!r}"[:100] + "; `describe` lists them")
+        raise UnknownCommand(f"no command {_shown(name)}; `describe` lists them")
     given = request.get("args") or {}
     if not isinstance(given, dict):
         raise BadArgument("args is a map of names to values", "args")
     return command, {arg.name: _value(arg, given) for arg in command.args}
+
+
+def _shown(value: object) -> str:
+    """What was given, for a message. Only of text and numbers: the repr of a map nested 1000 deep ends in RecursionError."""
+    text = repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _value(arg: Arg, given: dict[Any, Any]) -> Any:

@@ -4,6 +4,7 @@ Apart from `child`, because importing logging costs 1.2 MiB, and the processes o
 """
 
 import logging
+import threading
 
 from voiced.child import Child
 
@@ -12,9 +13,17 @@ class _ToParent(logging.Handler):
     def __init__(self, child: Child) -> None:
         super().__init__()
         self._child = child
+        self._home = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._child.log(record.levelno, record.getMessage())
+        try:
+            text = record.getMessage()
+        except Exception as error:  # a library's wrong format string must not end us
+            text = f"{record.msg!r} ({type(error).__name__} in its arguments)"
+        if threading.get_ident() == self._home:
+            self._child.log(record.levelno, text)
+        else:  # a ZeroMQ socket belongs to one thread (zmq_socket(3))
+            self._child.log_later(record.levelno, text)
 
 
 def forward(child: Child) -> None:

@@ -217,11 +217,11 @@ def test_sockets_are_ours_alone(home: Path) -> None:
     with daemon(home) as running:
         running.wait_until_ready()
         assert running.runtime.stat().st_mode & 0o777 == 0o700
-        assert {path.name: path.stat().st_mode & 0o077 for path in running.runtime.iterdir()} == {
-            "control": 0,
-            "events": 0,
-            "family": 0,
-            "lock": 0,
+        assert {path.name: path.stat().st_mode & 0o777 for path in running.runtime.iterdir()} == {
+            "control": 0o600,
+            "events": 0o600,
+            "family": 0o600,
+            "lock": 0o600,
         }
 
 

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from voiced.messages import Failed, Heartbeat, Publish, Ready, Refusal
 from voiced.supervisor.log import DEBUG, ERROR, INFO, WARNING, Log, is_journal
 
 
@@ -35,6 +36,22 @@ def test_the_journal_gets_priorities_and_no_time(level: int, priority: int) -> N
     say, stream = log(DEBUG, journal=True)
     say(level, "capture", "ready")
     assert stream.getvalue() == f"<{priority}>capture: ready\n"
+
+
+def test_a_terminal_is_given_no_orders() -> None:
+    say, stream = log()
+    say(INFO, "network", "a\x1b[2Jb")
+    assert stream.getvalue() == "12:00:00 network    a\ufffd[2Jb\n"
+
+
+def test_what_children_say_to_people_is_without_secrets_and_the_rest_as_it_was() -> None:
+    say, _ = log(hidden=("sk-1",))
+    assert say.cleaned(Failed("key_refused", "no key sk-1")) == Failed("key_refused", "no key ***")
+    assert say.cleaned(Refusal(4, "not_now", "sk-1", "text")) == Refusal(4, "not_now", "***", "text")
+    event = Publish("session", {"reason": "bad key sk-1", "connected": False, "id": "sk-1"})
+    assert say.cleaned(event) == Publish("session", {"reason": "bad key ***", "connected": False, "id": "sk-1"})
+    assert say.cleaned(Heartbeat({"last_error": "sk-1", "rate": 1})) == Heartbeat({"last_error": "***", "rate": 1})
+    assert say.cleaned(Ready({"token": "sk-1"})) == Ready({"token": "sk-1"})
 
 
 def test_secrets_are_hidden_whoever_says_them() -> None:

@@ -62,6 +62,20 @@ def test_restarts_back_off_and_end() -> None:
     assert life.restarts == 3
 
 
+def test_one_that_lacks_its_device_is_never_given_up() -> None:
+    life = ready()
+    waits, at_s = [], 1.0
+    for _ in range(6):
+        life.handle(Event.LOST, at_s)
+        assert life.deadline_s is not None
+        waits.append(life.deadline_s - at_s)
+        at_s = life.deadline_s
+        assert life.handle(Event.DUE, at_s) == (Action.SPAWN,)
+    assert waits == [0.0, 0.5, 1.0, 5.0, 5.0, 5.0]
+    life.handle(Event.DIED, at_s)
+    assert life.deadline_s == at_s, "its restarts after a crash are all left"
+
+
 @pytest.mark.parametrize(("ready_for_s", "wait_s"), [(19.9, 0.5), (20.0, 0.0)])
 def test_only_a_stable_process_gets_its_restarts_back(ready_for_s: float, wait_s: float) -> None:
     life = ready()
@@ -119,14 +133,14 @@ def test_an_illegal_event_changes_nothing(state: State, event: Event) -> None:
 def test_whatever_happens_there_is_at_most_one_process(events: list[Event]) -> None:
     life, running, now_s = Lifecycle(LIMITS), False, 0.0
     for event in events:
-        if (event is Event.DIED and not running) or (event is Event.DUE and life.deadline_s is None):
+        if (event in (Event.DIED, Event.LOST) and not running) or (event is Event.DUE and life.deadline_s is None):
             continue  # can't happen in the world
         now_s = max(now_s + 0.1, life.deadline_s or 0.0) if event is Event.DUE else now_s + 0.1
         try:
             actions = life.handle(event, now_s)
         except IllegalEvent:
             continue
-        running = running and event is not Event.DIED
+        running = running and event not in (Event.DIED, Event.LOST)
         if Action.SPAWN in actions:
             assert not running
             running = True

@@ -80,6 +80,13 @@ def test_a_wrong_url_is_one_clear_line(url: str, complaint: str) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("start", ["https://host/v1", "wss:///v1", "wss://host:port/v1", "ws://example.org/v1"])
+def test_a_wrong_url_is_shown_without_its_query(start: str) -> None:
+    with pytest.raises(UrlInvalid) as caught:
+        chosen(KEY, provider="compatible", url=f"{start}?api-key=hunter2")
+    assert "hunter2" not in caught.value.message
+
+
 def test_without_a_key_nothing_is_given_away_by_plain_ws() -> None:
     assert checked_url("ws://example.org/v1", None)
 

@@ -229,3 +229,17 @@ def test_status_tells_of_every_change_to_those_who_follow_it(clients: Clients, r
     assert event(socket)[1]["data"]["state"] == "muted"
     ask(client, {"cmd": "unmute"})
     assert event(socket)[1]["data"]["state"] == "idle"
+
+
+def test_status_tells_of_mute_where_it_changes_no_state(clients: Clients, ready_daemon: Daemon) -> None:
+    client = clients.connect(ready_daemon, zmq.REQ)
+    ask(client, {"cmd": "say", "args": {"text": "be speaking"}})
+    try:
+        socket = clients.subscribe(ready_daemon, "status")
+        assert event(socket)[1]["data"]["state"] == "speaking"
+        ask(client, {"cmd": "mute"})
+        data = event(socket)[1]["data"]
+        assert (data["state"], data["muted"]) == ("speaking", True)
+    finally:
+        ask(client, {"cmd": "unmute"})
+        ask(client, {"cmd": "say", "args": {"text": "be idle"}})

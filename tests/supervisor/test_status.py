@@ -63,6 +63,24 @@ def test_a_process_that_is_down_means_connecting_and_closes_its_device() -> None
     assert made.snapshot(200.0, {})["audio"]["capture"]["open"] is False
 
 
+def test_a_process_that_is_down_measures_nothing() -> None:
+    made = status("idle")
+    made.beat("capture", {"level_dbfs": -31.5, "overruns": 2})
+    made.beat("playback", {"level_dbfs": -20.0, "queued_ms": 800, "latency_ms": 40})
+    for name in ("capture", "playback"):
+        made.process(name, State.BACKOFF, None, 1, "", 200.0)
+    audio = made.snapshot(200.0, {})["audio"]
+    assert (audio["capture"]["level_dbfs"], audio["capture"]["overruns"]) == (None, 2)
+    assert (audio["playback"]["queued_ms"], audio["playback"]["latency_ms"]) == (0, None)
+    assert made.levels() == {"input_dbfs": None, "output_dbfs": None}
+
+
+def test_the_query_of_the_url_which_may_hold_a_key_is_not_shown() -> None:
+    provider = PROVIDER._replace(url="wss://user:word@host:8443/v1?api-key=abc&model=m")
+    made = Status(provider, version="1", pid=7, now_s=100.0, names=NAMES)
+    assert made.snapshot(100.0, {})["session"]["url"] == "wss://host:8443/v1"
+
+
 def test_a_process_given_up_is_a_failure() -> None:
     made = status("idle")
     made.process("capture", State.GIVEN_UP, None, 5, "", 200.0)
@@ -112,6 +130,7 @@ def test_the_snapshot_has_the_rows_of_the_contract() -> None:
     supervisor = {"name": "supervisor", "pid": 7, "state": "ready", "restarts": 0, "uptime_s": 60.5, "rss_kib": 2048, "cpu_s": 1.23}
     assert snapshot["processes"][0] == supervisor
     assert snapshot["processes"][2]["rss_kib"] == 0, "a process that went between listing and looking"
+    assert tuple(snapshot) == EVENTS["status"].fields
     assert {"state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in"} == set(snapshot)
 
 

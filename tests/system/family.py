@@ -30,6 +30,7 @@ class Family:
         self._poller = Poller()
         self._poller.watch(self._family)
         self.children: list[subprocess.Popen[bytes]] = []
+        self._pids: dict[str, int] = {}  # of the latest of each room
         self.heard: list[Message] = []
 
     def __enter__(self) -> Self:
@@ -46,6 +47,7 @@ class Family:
         env = os.environ | dict(self._env) | {"VOICED_RUNTIME_DIR": str(self.directory), "VOICED_CHILD": "1"}
         child = subprocess.Popen([sys.executable, "-m", f"voiced.{room}"], stdin=subprocess.PIPE, env=env)
         self.children.append(child)
+        self._pids[room] = child.pid
         assert child.stdin is not None
         child.stdin.write(settings_frame({"log_level": 20, **settings}))
         child.stdin.flush()
@@ -69,7 +71,7 @@ class Family:
         return self.wait_for(Answer).result
 
     def send(self, room: str, command: str, **args: Any) -> None:
-        self._family.send_multipart((room.encode(), encode(Order(1, command, args))))
+        self._family.send_multipart((f"{room}.{self._pids[room]}".encode(), encode(Order(1, command, args))))
 
 
 def next_of(receiver: Receiver, kind: type[M], patience_s: float = PATIENCE_S) -> tuple[M, bytes]:

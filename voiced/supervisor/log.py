@@ -6,11 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TextIO
+from typing import Any, TextIO
+
+from voiced.messages import Failed, Heartbeat, Message, Publish, Refusal
+from voiced.shown import harmless
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's
 #: syslog(3) priorities, which systemd reads from a line's `<N>`.
 _PRIORITY = {DEBUG: 7, INFO: 6, WARNING: 4, ERROR: 3}
+
+#: Fields of events and figures that are sentences.
+_PROSE = ("reason", "message", "last_error")
 
 
 class Log:
@@ -28,12 +34,32 @@ class Log:
     def hide(self, secret: str) -> None:
         self._hidden.append(secret)
 
+    def without_secrets(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        return text
+
+    def cleaned(self, message: Message) -> Message:
+        """A child's message without secrets in what it says to people: a server may quote the key that it refuses."""
+        match message:
+            case Failed():
+                return Failed(message.code, self.without_secrets(message.message))
+            case Refusal():
+                return Refusal(message.order_id, message.code, self.without_secrets(message.message), message.field)
+            case Publish():
+                return Publish(message.topic, self._cleaned(message.data))
+            case Heartbeat():
+                return Heartbeat(self._cleaned(message.stats))
+        return message
+
+    def _cleaned(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Not every text: what programs go by stays as it is, also with a key that is a common word."""
+        return {name: self.without_secrets(value) if name in _PROSE and isinstance(value, str) else value for name, value in data.items()}
+
     def __call__(self, level: int, who: str, text: str) -> None:
         if level < self.level:
             return
-        for secret in self._hidden:
-            text = text.replace(secret, "***")
-        for line in text.splitlines():
+        for line in map(harmless, self.without_secrets(text).splitlines()):
             if self._journal:
                 priority = _PRIORITY.get(level // 10 * 10, 3)
                 self._write(f"<{priority}>{who}: {line}\n")

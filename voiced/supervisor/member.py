@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Mapping
 
+from voiced.errors import BY_CODE, InternalError, MachineError
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
 from voiced.supervisor.processes import Row, World
@@ -19,6 +20,8 @@ class Member:
         #: Why it can't go on, in its own words.
         self.failure: Failed | None = None
         self.last_line = ""
+        #: What the log has about its being unable to go on.
+        self.told = ""
         #: It has said something: it listens to orders.
         self.connected = False
         self.has_settings = False
@@ -37,6 +40,11 @@ class Member:
     def pid(self) -> int | None:
         return self.child.pid if self.child else None
 
+    @property
+    def lacks_something(self) -> bool:
+        """It went because the machine could not give it what it needs, a device or the sound server: that may come back."""
+        return self.failure is not None and issubclass(BY_CODE.get(self.failure.code, InternalError), MachineError)
+
     def feed(self, event: Event, now_s: float) -> tuple[Action, ...]:
         actions = self.life.handle(event, now_s)
         for action in actions:
@@ -54,6 +62,11 @@ class Member:
         self.has_settings = True
         self.child.send_settings(settings)
         self.feed(Event.SPOKE, now_s)
+
+    def excuse(self, now_s: float) -> None:
+        """Its silence is our fault. One without a deadline is held or being killed: nobody waits for it to speak."""
+        if self.state in (State.STARTING, State.READY) and self.life.deadline_s is not None:
+            self.feed(Event.SPOKE, now_s)
 
     def _do(self, action: Action) -> None:
         if action is Action.SPAWN:

@@ -8,7 +8,7 @@
        └── stopping ◄── STOP, from starting or ready; DUE there means SIGTERM, then SIGKILL
 
 Alive is not ready: a process may stay `starting` for as long as it gives signs of life (a server that can't be reached),
-and only one that was ready for `stable_s` gets its restarts back.
+and only one that was ready for `stable_s` gets its restarts back. LOST is a death that is never given up.
 """
 
 from enum import StrEnum
@@ -30,6 +30,7 @@ class Event(StrEnum):
     SPOKE = "spoke"  # any message
     READIED = "readied"
     DIED = "died"
+    LOST = "lost"  # died, for want of a device or a sound server, which may come back
     DUE = "due"  # the deadline has passed
     STOP = "stop"
     REPLACE = "replace"  # restart it, through no fault of its own
@@ -49,6 +50,8 @@ class Limits(NamedTuple):
     silent_s: float = 3.0
     #: Before the first restart, the second, ...; no more of them after the last.
     delays_s: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    #: After the last of those, for one that lacks a device or a sound server.
+    look_again_s: float = 5.0
     stable_s: float = 20.0
     #: From the order to stop to SIGTERM, and from there to SIGKILL: together well within the 2 s that a stop may take.
     terminate_after_s: float = 0.7
@@ -64,12 +67,14 @@ NEXT: dict[tuple[State, Event], State] = {
     (_S.STARTING, _E.SPOKE): _S.STARTING,
     (_S.STARTING, _E.READIED): _S.READY,
     (_S.STARTING, _E.DIED): _S.BACKOFF,
+    (_S.STARTING, _E.LOST): _S.BACKOFF,
     (_S.STARTING, _E.DUE): _S.STARTING,
     (_S.STARTING, _E.STOP): _S.STOPPING,
     (_S.STARTING, _E.REPLACE): _S.STARTING,
     (_S.READY, _E.SPOKE): _S.READY,
     (_S.READY, _E.READIED): _S.READY,  # it opened its device or session anew
     (_S.READY, _E.DIED): _S.BACKOFF,
+    (_S.READY, _E.LOST): _S.BACKOFF,
     (_S.READY, _E.DUE): _S.READY,
     (_S.READY, _E.STOP): _S.STOPPING,
     (_S.READY, _E.REPLACE): _S.READY,
@@ -79,6 +84,7 @@ NEXT: dict[tuple[State, Event], State] = {
     (_S.STOPPING, _E.SPOKE): _S.STOPPING,
     (_S.STOPPING, _E.READIED): _S.STOPPING,
     (_S.STOPPING, _E.DIED): _S.STOPPED,
+    (_S.STOPPING, _E.LOST): _S.STOPPED,
     (_S.STOPPING, _E.DUE): _S.STOPPING,
     (_S.STOPPING, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.REPLACE): _S.STOPPING,
@@ -99,7 +105,7 @@ class Lifecycle:
         self.state = State.STOPPED
         self.deadline_s: float | None = None
         self.restarts = 0
-        self._failures = 0  # since it was last stable
+        self._failures = self._losses = 0  # since it was last stable
         self._ready_since_s: float | None = None
         self.blameless = False  # it goes because it was told to
         #: What is done to one that does not go, in turn; None while it may stay.
@@ -119,8 +125,8 @@ class Lifecycle:
             return self._press(now_s)
         if event in (Event.STOP, Event.REPLACE) and running:
             return self._leave(now_s, loading=before is State.STARTING, blameless=event is Event.REPLACE)
-        if event is Event.DIED and running:
-            self._died(now_s)
+        if event in (Event.DIED, Event.LOST) and running:
+            self._died(now_s, lost=event is Event.LOST)
         elif event in (Event.HELD, Event.SPOKE, Event.READIED):
             self._heard(event, now_s)
         elif after is State.STOPPED:
@@ -143,14 +149,18 @@ class Lifecycle:
         else:
             self.deadline_s = now_s + (self.limits.silent_s if self.state is State.READY else self.limits.silent_start_s)
 
-    def _died(self, now_s: float) -> None:
+    def _died(self, now_s: float, *, lost: bool) -> None:
         """Decides between another start, after a delay, and giving up."""
         if self._ready_since_s is not None and now_s - self._ready_since_s >= self.limits.stable_s:
-            self._failures = 0
+            self._failures = self._losses = 0
+        delays_s = self.limits.delays_s
         if self.blameless:
             self.deadline_s = now_s
-        elif self._failures < len(self.limits.delays_s):
-            self.deadline_s = now_s + self.limits.delays_s[self._failures]
+        elif lost:
+            self.deadline_s = now_s + (delays_s[self._losses] if self._losses < len(delays_s) else self.limits.look_again_s)
+            self._losses += 1
+        elif self._failures < len(delays_s):
+            self.deadline_s = now_s + delays_s[self._failures]
             self._failures += 1
         else:
             self.state = State.GIVEN_UP

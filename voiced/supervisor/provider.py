@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from voiced.config import Config, Secret
 from voiced.errors import ConfigInvalid, KeyRefused, UrlInvalid
+from voiced.shown import public
 
 _OPENAI_URL = "wss://api.openai.com/v1/realtime"
 #: name -> (model, voice, transcription model); "" leaves it to the server.
@@ -26,7 +27,7 @@ class Provider(NamedTuple):
         """For people: who answers, and how to change that."""
         if self.name == "embedded":
             return "answering: the embedded server, offline and free (for OpenAI's voices set OPENAI_API_KEY, or realtime.api_key_file)"
-        where = self.url.split("?")[0].removeprefix("wss://").removeprefix("ws://")
+        where = public(self.url).removeprefix("wss://").removeprefix("ws://")
         return f"answering: {self.model or 'the default model'} at {where}" + (f", voice {self.voice}" if self.voice else "")
 
 
@@ -68,21 +69,22 @@ def checked_url(url: str, key: Secret | None) -> str:
         raise UrlInvalid("realtime.provider is compatible, but realtime.url is empty; set it, as to wss://host/v1/realtime")
     if any(char.isspace() or not char.isprintable() for char in url):
         raise UrlInvalid("realtime.url must not contain spaces or control characters")
+    shown = public(url)
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
-    except ValueError as error:
-        raise UrlInvalid(f"realtime.url {url} is no URL: {error}") from error
+    except ValueError as error:  # whose text may quote what public() hides
+        raise UrlInvalid(f"realtime.url {shown} is no URL: its host or port is none") from error
     if parts.username is not None or parts.password is not None:
         raise UrlInvalid("realtime.url must not contain a user or password; realtime.api_key_file is for secrets")
     if parts.scheme not in ("ws", "wss"):
-        raise UrlInvalid(f"realtime.url {url} must begin with ws:// or wss://")
+        raise UrlInvalid(f"realtime.url {shown} must begin with ws:// or wss://")
     if not host:
-        raise UrlInvalid(f"realtime.url {url} names no host")
+        raise UrlInvalid(f"realtime.url {shown} names no host")
     if parts.fragment:
-        raise UrlInvalid(f"realtime.url {url} must not have a fragment (#)")
+        raise UrlInvalid(f"realtime.url {shown} must not have a fragment (#)")
     if parts.scheme == "ws" and key and not is_loopback(host):
-        raise UrlInvalid(f"realtime.url {url} would send your key unencrypted over the network; use wss://")
+        raise UrlInvalid(f"realtime.url {shown} would send your key unencrypted over the network; use wss://")
     return url
 
 

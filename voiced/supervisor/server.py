@@ -15,6 +15,8 @@ ORDER_LIMIT_S = 4.5
 #: More than these at once only from a client that runs wild; they wait in its socket.
 _REQUESTS_AT_ONCE = 64
 
+_BUG = InternalControlError("a bug in voiced; its log says more")
+
 Envelope = tuple[bytes, ...]
 
 
@@ -31,7 +33,7 @@ class ControlServer:
     """Answers what the supervisor knows itself; hands the rest to the children that own it and their answers back.
 
     `serve` carries out a supervisor's command and returns the result. `forward` sends an order to a child and says
-    whether that is there to take it. `finish` may complete a child's result.
+    whether that is there to take it. `finish` may complete a child's result. `complain` takes a line for the log.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class ControlServer:
         serve: Callable[[str, dict[str, Any]], dict[str, Any]],
         forward: Callable[[str, Order], bool],
         finish: Callable[[str, dict[str, Any]], dict[str, Any]],
+        complain: Callable[[str], None],
     ) -> None:
         self._requests = requests
         self._serve = serve
         self._forward = forward
         self._finish = finish
+        self._complain = complain
         self._pending: dict[int, _Pending] = {}
         self._last_order = 0
 
@@ -55,15 +59,21 @@ class ControlServer:
             if arrived is None:
                 return
             envelope, body = arrived
-            try:
-                request = control.parse_request(body)
-            except RequestRefused as refused:
-                self._requests.reply(envelope, control.pack_refusal(refused.id, refused.error))
-                continue
-            try:
-                self._dispatch(envelope, request, now_s)
-            except ControlError as error:
-                self._requests.reply(envelope, control.pack_refusal(request.id, error))
+            self._answer(envelope, body, now_s)
+
+    def _answer(self, envelope: Envelope, body: bytes, now_s: float) -> None:
+        id: Any = None
+        try:
+            request = control.parse_request(body)
+            id = request.id
+            self._dispatch(envelope, request, now_s)
+        except RequestRefused as refused:
+            self._requests.reply(envelope, control.pack_refusal(refused.id, refused.error))
+        except ControlError as error:
+            self._requests.reply(envelope, control.pack_refusal(id, error))
+        except Exception as error:  # the fence: a bug of ours costs one client its answer, not everybody the daemon
+            self._complain(f"a bug in voiced, in a request: {type(error).__name__}: {error}; please report this")
+            self._requests.reply(envelope, control.pack_refusal(id, _BUG))
 
     def _dispatch(self, envelope: Envelope, request: Request, now_s: float) -> None:
         command = request.command

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from voiced.control import EVENTS
+from voiced.shown import public
 from voiced.supervisor.policy import State
 from voiced.supervisor.provider import Provider
 
@@ -36,6 +37,8 @@ _AUDIO: dict[str, dict[str, Any]] = {
         "open": False,
     },
 }
+#: Fields of _AUDIO that are of the moment.
+_GAUGES = ("queued_ms", "latency_ms", "level_dbfs")
 #: Flushes that the percentiles are taken over: a day of heavy use, and some KiB.
 _FLUSHES_KEPT = 1000
 #: States in which the assistant only waits for the user, so that a muted microphone is what matters.
@@ -61,7 +64,7 @@ class Status:
         self._pid = pid
         self._started_s = now_s
         self._processes = {name: Process(name, State.STOPPED, None, 0, now_s) for name in names}
-        self._session = _SESSION | {"provider": provider.name, "url": provider.url, "model": provider.model}
+        self._session = _SESSION | {"provider": provider.name, "url": public(provider.url), "model": provider.model}
         self._audio = {name: dict(fields) for name, fields in _AUDIO.items()}
         self._conversation = "connecting"
         self._refused: set[str] = set()  # processes whose peer refused for good
@@ -85,7 +88,10 @@ class Status:
         self._processes[name] = Process(name, state, pid, restarts, now_s)
         if state is not State.READY:
             if name in self._audio:
-                self._audio[name]["open"] = False
+                fresh = _AUDIO[name]  # what was measured last says nothing any more
+                self._audio[name] |= {"open": False} | {field: fresh[field] for field in _GAUGES if field in fresh}
+                if name == "playback":
+                    self._output_dbfs = None
             if name == "network":
                 self._session |= {"connected": False, "id": None, "since": None, "expires_in_s": None}
                 self._conversation = "connecting"

@@ -71,7 +71,9 @@ class Supervisor:
         child_env = child_environment(env, directory, config["realtime.api_key_env"])
         self._members = {row.name: Member(row, child_env, self._order_stop) for row in rows}
         self._status = Status(provider, version=__version__, pid=os.getpid(), now_s=self._now(), names=self._members)
-        self._control = ControlServer(self._requests, self._serve, self._forward, self._finish)
+        self._control = ControlServer(
+            self._requests, self._serve, self._forward, self._finish, lambda line: self._say(log.ERROR, SELF, line)
+        )
         self._events = EventServer(stream, self._snapshot)
 
     # the loop --------------------------------------------------------------------------------------------------------
@@ -81,6 +83,7 @@ class Supervisor:
         signals = SignalPipe(_END_SIGNALS)
         self._poller.watch(signals.reader)
         self._say(log.INFO, SELF, self._provider.describe())
+        told_muted = self._status.muted
         try:
             for member in self._members.values():
                 self._feed(member, Event.START)
@@ -97,8 +100,8 @@ class Supervisor:
                 self._events.receive()
                 self._set_pace()
                 self._keep_time()
-                if self._status_changed:
-                    self._status_changed = False
+                if self._status_changed or self._status.muted != told_muted:
+                    self._status_changed, told_muted = False, self._status.muted
                     self._events.publish_status()
         finally:
             self._kill_all()
@@ -117,8 +120,7 @@ class Supervisor:
     def _excuse_children(self) -> None:
         """We were stopped, or the machine slept: what the children said meanwhile may still be on its way to us."""
         for member in self._members.values():
-            if member.state in (State.STARTING, State.READY):
-                self._feed(member, Event.SPOKE)
+            member.excuse(self._now())
 
     def _keep_time(self) -> None:
         """Everything that is due."""
@@ -160,10 +162,10 @@ class Supervisor:
                 continue
             if heard is None:
                 return
-            name, message = heard
+            name, pid, message = heard
             member = self._members.get(name)
-            if member is not None and member.child is not None:
-                self._hear(member, message)
+            if member is not None and member.pid == pid:
+                self._hear(member, self._say.cleaned(message))
 
     def _hear(self, member: Member, message: Message) -> None:
         if not member.connected:
@@ -214,7 +216,7 @@ class Supervisor:
         if not self._was_ready and fatal:
             self._fail_to_start(failure)
         else:
-            self._say(log.ERROR, member.name, failure.message)
+            self._say(log.DEBUG if failure.message == member.told else log.ERROR, member.name, failure.message)
         self._emit(self._status.failed(member.name, failure.code, failure.message, fatal=fatal))
 
     def _see_children(self, woken: set[object]) -> None:
@@ -229,7 +231,7 @@ class Supervisor:
     def _read_output(self, member: Member, child: Spawned) -> None:
         lines, child.output_open = child.printed()
         for line in lines:
-            member.last_line = line
+            member.last_line = self._say.without_secrets(line)
             self._say(log.DEBUG, member.name, line)
         if not child.output_open:
             self._poller.forget(child.output_fd)
@@ -245,7 +247,7 @@ class Supervisor:
         member.reap()
         self._details.pop(member.name, None)
         self._control.died(member.name)
-        member.feed(Event.DIED, self._now())
+        member.feed(Event.LOST if member.lacks_something else Event.DIED, self._now())
         reason = _reason(member, status)
         self._announce(member, reason)
         if self._stopping:
@@ -274,7 +276,10 @@ class Supervisor:
             self._say(log.INFO, member.name, f"starting anew, for {member.row.depends_on} has a new address")
         else:
             wait_s = max(0.0, (life.deadline_s or 0.0) - self._now())
-            self._say(log.WARNING, member.name, f"died: {reason}; starting it again" + (f" in {wait_s:.1f} s" if wait_s >= 0.05 else ""))
+            # A headset may be away for a day: that it still is is no news.
+            level = log.DEBUG if reason == member.told else log.WARNING
+            member.told = reason if member.lacks_something else ""
+            self._say(level, member.name, f"died: {reason}; starting it again" + (f" in {wait_s:.1f} s" if wait_s >= 0.05 else ""))
 
     def _world(self) -> World:
         return World(self._config, self._provider, self._say.level, self._token, self._status.muted, self._details)
@@ -303,7 +308,7 @@ class Supervisor:
         return self._stopping and all(member.state is State.STOPPED for member in self._members.values())
 
     def _order_stop(self, name: str) -> None:
-        self._family.send(name, Order(0, STOP, {}))
+        self._order(name, Order(0, STOP, {}))
 
     def _kill_children(self) -> None:
         for member in self._members.values():
@@ -337,7 +342,7 @@ class Supervisor:
         member = self._members.get(owner)
         if member is None or not member.connected or member.state not in (State.STARTING, State.READY):
             return False
-        self._family.send(owner, order)
+        self._order(owner, order)
         return True
 
     def _finish(self, command: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -357,7 +362,11 @@ class Supervisor:
                 self._order_pace(name)
 
     def _order_pace(self, name: str) -> None:
-        self._family.send(name, Order(0, PACE, {"beats_per_s": 10 if self._metered else 2}))
+        self._order(name, Order(0, PACE, {"beats_per_s": 10 if self._metered else 2}))
+
+    def _order(self, name: str, order: Order) -> None:
+        if (pid := self._members[name].pid) is not None:
+            self._family.send(name, pid, order)
 
     def _snapshot(self) -> dict[str, Any]:
         return self._status.snapshot(self._now(), {pid: figures(pid) for pid in self._status.pids()})

@@ -53,6 +53,8 @@ def _obey(child: Child, text: str) -> None:
             raise RuntimeError("on purpose")
         case "refused":
             child.failed(KeyRefused("the server refused the key"))
+        case "be speaking" | "be idle":
+            child.publish("state", state=text.removeprefix("be "))
         case "print":
             print("printed by a library", flush=True)
 

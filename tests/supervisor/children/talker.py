@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import threading
 
-from voiced.child import Child, run
+from voiced.child import Child, now_ns, run
 from voiced.errors import DeviceUnknown
 from voiced.logs import forward
 
@@ -18,12 +19,24 @@ def _talk(child: Child) -> None:
             raise DeviceUnknown("no such device")
         case "bug":
             raise KeyError("oops")
+        case "threads":
+            _log_elsewhere(child)
+            child.wait(0)
+            child.beat(dict, now_ns())
         case "wait":
             child.ready(device="x")
             while not child.stopping:
                 child.wait(10_000)
                 for order in child.orders():
                     child.answer(order, echo=order.args)
+
+
+def _log_elsewhere(child: Child) -> None:
+    thread = threading.Thread(target=lambda: logging.getLogger("other").warning("WARNING from a thread"))
+    thread.start()
+    thread.join()
+    child.log(logging.INFO, "none sent by its own thread")  # else that would be before this
+    child.ready()
 
 
 if __name__ == "__main__":
