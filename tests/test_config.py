@@ -63,7 +63,7 @@ frame_ms = 15
 [unknown]
 x = 1
 """
-    assert problems(tmp_path, text, VOICED_TURN__SILENCE_MS="never", VOICED_TURN__X="1") == [
+    assert problems(tmp_path, text, VOICED_TURN__SILENCE_MS="never", VOICED_QQQ__X="1") == [
         "realtime.provider must be one of auto, openai, compatible, embedded, not 'opneai' (who answers; auto = openai when a key is "
         "found, else embedded)",
         "no setting `realtime.voise`; did you mean `realtime.voice`?",
@@ -72,7 +72,7 @@ x = 1
         "audio.frame_ms must be one of 10, 20, not 15 (length of a frame of the microphone)",
         "no setting `unknown`",
         "VOICED_TURN__SILENCE_MS: turn.silence_ms must be of type int, not 'never' (silence that ends your turn)",
-        "VOICED_TURN__X: no setting `turn.x`",
+        "VOICED_QQQ__X: no setting `qqq.x`",
     ]
 
 
@@ -157,6 +157,13 @@ def test_key_files_that_are_refused(tmp_path: Path, content: bytes, mode: int, c
 def test_a_key_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="No such file"):
         key(api_key_file=str(tmp_path / "none"))
+
+
+def test_a_key_in_the_place_of_its_file_is_not_printed() -> None:
+    for mistaken in ("sk-never-to-be-seen", "c2stbmV2ZXI/dG8tYmUtc2Vlbg==", "sk-\0never"):
+        with pytest.raises(ConfigInvalid, match="is the name of a file") as caught:
+            key(api_key_file=mistaken)
+        assert mistaken not in caught.value.message
 
 
 def test_a_key_in_the_wrong_place_is_not_printed(tmp_path: Path) -> None:

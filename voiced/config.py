@@ -47,6 +47,7 @@ KEYS: dict[str, Key] = {
         Key("realtime.transcription_model", str, "", "model that writes down what you say; empty = the provider's default"),
         Key("realtime.api_key_env", str, "OPENAI_API_KEY", "environment variable that holds the key"),
         Key("realtime.api_key_file", str, "", "file that holds the key; refused where others may read it"),
+        Key("turn.mode", str, "vad", "how a turn of yours begins and ends: the server hears it", ("vad",)),
         Key("turn.threshold", float, 0.5, "how sure the server must be that it hears speech", least=0.0, most=1.0),
         Key("turn.prefix_padding_ms", int, 300, "sound kept from before the speech", least=0, most=5000),
         Key("turn.silence_ms", int, 500, "silence that ends your turn", least=50, most=10_000),
@@ -224,7 +225,7 @@ def find_api_key(config: Config, env: Mapping[str, str] = os.environ, stat: Call
     Raises ConfigInvalid for a key file that can't be read, is empty, or that others may read.
     """
     if config["realtime.api_key_file"]:
-        return _key_from_file(Path(config["realtime.api_key_file"]).expanduser(), stat)
+        return _key_from_file(config["realtime.api_key_file"], stat)
     credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / "openai_api_key"
     if env.get("CREDENTIALS_DIRECTORY") and credential.exists():
         return _key(_read(credential, "the systemd credential"), f"the systemd credential {credential.name}")
@@ -233,10 +234,13 @@ def find_api_key(config: Config, env: Mapping[str, str] = os.environ, stat: Call
     return _key(value, variable) if value else None
 
 
-def _key_from_file(path: Path, stat: Callable[[Path], os.stat_result]) -> Secret:
+def _key_from_file(named: str, stat: Callable[[Path], os.stat_result]) -> Secret:
+    path = Path(named).expanduser()
     try:
         mode = stat(path).st_mode
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if not named.startswith(("/", "~", ".")) or not isinstance(error, OSError):  # most likely the key itself: it must not be printed
+            raise ConfigInvalid("realtime.api_key_file is the name of a file, as /home/me/.key; there is none of that name") from error
         raise ConfigInvalid(f"can't read realtime.api_key_file {path}: {error.strerror}") from error
     if mode & 0o077:
         raise ConfigInvalid(f"others may read the key file {path}; run: chmod 600 {path}")

@@ -15,8 +15,8 @@ from voiced.child import settings_frame
 _LONGEST_LINE = 4096
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-#: What is ours alone: systemd's sockets, and where it put the key.
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
+#: What is ours alone: the key, also where another variable is named for it; systemd's sockets, and where it put the key.
+_NOT_INHERITED = ("OPENAI_API_KEY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 
 
 def child_environment(env: Mapping[str, str], directory: Path, key_variable: str) -> dict[str, str]:
