@@ -1,10 +1,13 @@
 """Who gets the processor first, and that nobody fails for want of a privilege."""
 
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
+
+from voiced.urgency import Urgency, claim
 
 CLAIM = """
 import os, resource, sys
@@ -46,6 +49,15 @@ def test_what_is_prompt_is_preferred_where_it_may_and_never_real_time() -> None:
 @pytest.mark.parametrize(("urgency", "privilege"), [("ordinary", "with"), ("sound", "without"), ("prompt", "without")])
 def test_what_asks_for_nothing_or_may_not_have_it_stays_as_it_was(urgency: str, privilege: str) -> None:
     assert claimed(urgency, privilege) == ordinary()
+
+
+def test_a_kernel_that_does_not_know_it_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "sched_setscheduler", unknown)
+    monkeypatch.setattr(os, "setpriority", unknown)
+    assert claim(Urgency.SOUND) == "ordinary"
 
 
 def test_without_a_privilege_nothing_fails() -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -20,6 +21,21 @@ def test_fields_are_lines_of_one_datagram(home: Path, abstract: bool) -> None:
 def test_nobody_there_is_no_trouble(home: Path) -> None:
     Notifier({}).tell(READY="1")
     Notifier({"NOTIFY_SOCKET": str(home / "gone")}).tell(READY="1")
+
+
+def test_a_full_queue_does_not_silence_us_for_good(home: Path) -> None:
+    name = str(home / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(name)
+        systemd.setblocking(False)
+        notifier = Notifier({"NOTIFY_SOCKET": name})
+        for _ in range(5000):  # more than net.unix.max_dgram_qlen
+            notifier.tell(WATCHDOG="1")
+        with contextlib.suppress(BlockingIOError):
+            while systemd.recv(100):
+                pass
+        notifier.tell(STOPPING="1")
+        assert systemd.recv(100) == b"STOPPING=1"
 
 
 @pytest.mark.parametrize(

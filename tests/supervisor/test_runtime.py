@@ -1,4 +1,5 @@
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -38,6 +39,12 @@ def test_the_default_one_goes_even_if_a_killed_run_left_it(home: Path) -> None:
     with hold(path, ours=True):
         pass
     assert not path.exists()
+
+
+def test_one_that_went_before_us_is_no_trouble(home: Path) -> None:
+    """As when a session's end clears /run/user/UID away."""
+    with hold(home / "r", ours=True):
+        shutil.rmtree(home / "r")
 
 
 def test_stale_sockets_are_swept_before_we_start(home: Path) -> None:

@@ -25,6 +25,8 @@ class Notifier:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
             try:
                 client.sendto(text.encode(), socket.MSG_DONTWAIT, address)
+            except BlockingIOError:
+                return  # its queue is full now: the next may get through
             except OSError:
                 self._address = ""
 

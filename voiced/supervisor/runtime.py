@@ -1,5 +1,6 @@
 """The runtime directory: ours alone while we run, and gone, with all that is in it, when we are."""
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -38,8 +39,9 @@ class RuntimeDirectory:
         self._sweep()
         (self.path / LOCK).unlink(missing_ok=True)
         os.close(self._lock)
-        if self._ours and not any(self.path.iterdir()):
-            self.path.rmdir()
+        if self._ours:
+            with contextlib.suppress(OSError):  # somebody's files are in it, or it was removed meanwhile
+                self.path.rmdir()
 
     def _make(self) -> None:
         try:
