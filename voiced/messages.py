@@ -57,7 +57,7 @@ class Flush(NamedTuple):
     """Be silent. Whatever has an older epoch is void."""
 
     epoch: Epoch
-    reason: str  # speech_started | interrupt | shutdown
+    reason: str  # speech_started | interrupt | ask | playback_lost | restart | epoch
     ordered_ns: MonoNs
 
 

@@ -36,6 +36,7 @@ class World:
             stderr=subprocess.PIPE,
             env={**os.environ, "VOICED_RUNTIME_DIR": str(directory)},
         )
+        self._identity = f"network.{self.process.pid}".encode()
         assert self.process.stdin is not None
         self.process.stdin.write(settings_frame({"provider": "compatible", "url": url, "model": "m", "token": "sk-secret", **settings}))
         self.process.stdin.flush()
@@ -55,7 +56,7 @@ class World:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             if poller.wait(100):
-                _, header = self.family.recv_multipart()
+                self._identity, header = self.family.recv_multipart()
                 message = messages.decode(header)
                 self.from_child.append(message)
                 if wanted(message):
@@ -85,7 +86,7 @@ class World:
         raise AssertionError(f"not within {PATIENCE_S} s")
 
     def order(self, command: str, **args: Any) -> None:
-        self.family.send_multipart((b"network", messages.encode(messages.Order(7, command, args))))
+        self.family.send_multipart((self._identity, messages.encode(messages.Order(7, command, args))))
 
     def speak(self, pcm: bytes) -> None:
         self.microphone.send(MicFrame(0, MonoNs(time.monotonic_ns()), False), pcm)

@@ -5,29 +5,7 @@ from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
 
 from tests.network.script import SETTINGS
-from voiced.errors import UrlInvalid
 from voiced.network import configure, events
-
-
-@pytest.mark.parametrize(
-    ("url", "model", "target"),
-    [
-        ("wss://host/v1/realtime", "m 1", "wss://host/v1/realtime?model=m+1"),
-        ("ws://127.0.0.1:99/x?a=b", "m", "ws://127.0.0.1:99/x?a=b&model=m"),
-        ("wss://host/v1/realtime?model=mine", "m", "wss://host/v1/realtime?model=mine"),
-        ("ws://[::1]:9", "", "ws://[::1]:9/"),
-    ],
-)
-def test_the_model_is_added_to_the_url(url: str, model: str, target: str) -> None:
-    assert configure.target({"url": url, "model": model}) == target
-
-
-@pytest.mark.parametrize("url", ["", "host", "http://host/", "wss://", "wss://host:port/", "ws://host:99999/", "wss://[::1/"])
-def test_a_url_that_is_none_is_one_clear_line(url: str) -> None:
-    with pytest.raises(UrlInvalid) as caught:
-        configure.target({"url": url})
-    assert "wss://host/v1/realtime" in caught.value.message
-    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize("url", ["wss://me:secret@host:1/p?key=secret", "wss://me:secret@host:port/p?key=secret"])

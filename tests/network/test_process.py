@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import queue
+import signal
 import socket
 import struct
 import time
@@ -18,7 +19,8 @@ from websockets.sync.server import ServerConnection
 from tests.network.process import PATIENCE_S, World, serving
 from tests.network.script import delta as made_delta
 from tests.network.test_wire import refusing
-from voiced.messages import Failed, Flush, Flushed, PartHeard, PlayStarted, Ready, ReplyAudio
+from voiced.bus import FLUSH, Receiver
+from voiced.messages import Failed, Flush, Flushed, Log, MicFrame, MonoNs, PartHeard, PlayStarted, Ready, ReplyAudio
 
 pytestmark = pytest.mark.system
 
@@ -96,6 +98,18 @@ def test_a_frame_of_the_microphone_goes_up_as_it_is(peer: Peer, world: World) ->
     pcm = bytes(range(240)) * 4
     world.speak(pcm)
     assert base64.b64decode(peer.next("input_audio_buffer.append")["audio"]) == pcm
+
+
+def test_stale_speech_is_not_handed_on(peer: Peer, world: World) -> None:
+    world.until(lambda message: isinstance(message, Ready))
+    for _ in range(20):
+        world.microphone.send(MicFrame(0, MonoNs(time.monotonic_ns() - 1_500_000_000), False), b"\1\0" * 480)
+    pcm = b"\2\0" * 480
+    world.speak(pcm)
+    assert base64.b64decode(peer.next("input_audio_buffer.append")["audio"]) == pcm
+    told = world.until(lambda message: isinstance(message, Log) and "microphone" in message.text)
+    assert isinstance(told, Log)
+    assert told.text.startswith("20 frames")
 
 
 def test_barge_in(peer: Peer, world: World) -> None:
@@ -184,6 +198,26 @@ def test_playback_that_dies_and_comes_back(peer: Peer, world: World) -> None:
     assert audio.item_id == "i2"
 
 
+def test_playback_that_is_replaced_while_nobody_looks(peer: Peer, world: World) -> None:
+    """Both happen while the process stands still, so that it finds them in one turn."""
+    world.until(lambda message: isinstance(message, Ready))
+    world.listen()
+    connection = peer.connections.get(timeout=PATIENCE_S)
+    say(connection, "response.created", response={"id": "r1"})
+    delta(connection, "i1", bytes(48_000))
+    world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+    assert world.flushes is not None
+    world.process.send_signal(signal.SIGSTOP)
+    try:
+        world.flushes.socket.close()
+        successor = world.bus.connect(FLUSH)
+    finally:
+        world.process.send_signal(signal.SIGCONT)
+    flushes = Receiver(successor)
+    world.until_from(flushes, lambda message: isinstance(message, Flush) and message.reason == "restart")
+    world.until_published("error", code="playback_lost")
+
+
 def test_orders_are_answered(peer: Peer, world: World) -> None:
     world.until(lambda message: isinstance(message, Ready))
     world.order("ask", text="hello")
@@ -207,6 +241,9 @@ def test_a_lost_connection_is_made_again_with_the_settings(peer: Peer, world: Wo
     world.until_published("state", state="offline")
     world.until_published("session", connected=True)
     peer.next("session.update")
+    first, again = (message.detail for message in world.from_child if isinstance(message, Ready))
+    assert again["since"] > first["since"]
+    assert (again["connected"], again["reconnects"]) == (True, 1)
 
 
 def test_nonsense_ends_nothing(peer: Peer, world: World) -> None:

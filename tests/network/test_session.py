@@ -494,7 +494,7 @@ def test_nonsense_is_told_once_and_ends_nothing(raw: bytes) -> None:
     script.feed(raw)
     script.feed(raw)
     assert [data["code"] for data in published(script.out, "error")] == ["protocol_violated"]
-    assert script.session.complaints.total == 2
+    assert script.session.complaints.counts.total() == 2
     assert played(script.out) == []
     script.out.clear()
     script.reply()
@@ -504,7 +504,7 @@ def test_nonsense_is_told_once_and_ends_nothing(raw: bytes) -> None:
 def test_events_of_unknown_types_are_ignored() -> None:
     script = Script()
     assert script.event("localai.classifier.result", x=1) == []
-    assert script.session.complaints.total == 0
+    assert script.session.complaints.counts.total() == 0
 
 
 def test_the_key_is_in_nothing_that_is_said() -> None:

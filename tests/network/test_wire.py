@@ -20,14 +20,17 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
 from tests.network.process import PATIENCE_S, serving
+from voiced import messages
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network import wire as wire_module
+from voiced.network.quote import Quote
 from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Wire, frame
 
 pytestmark = pytest.mark.system
 
 
 def connect(url: str, token: str = "sk-secret") -> Wire:
-    connecting = Connecting(url, [f"Authorization: Bearer {token}"], url, "m")
+    connecting = Connecting(url, [f"Authorization: Bearer {token}"], url, "m", Quote(token))
     assert select.select([connecting.fd], [], [], PATIENCE_S)[0]
     return connecting.result(time.monotonic_ns())
 
@@ -160,6 +163,8 @@ def refusing(status: int, body: str) -> Callable[[ServerConnection, Request], Re
         (302, "", UrlInvalid),
         (503, "null", ServerUnreachable),
         (429, "[]", ServerUnreachable),
+        (503, '{"error":{"code":"\\ud800","message":"is sk-secret\\u0007 yours?"}}', ServerUnreachable),
+        (503, "[" * 60_000, ServerUnreachable),
     ],
 )
 def test_an_upgrade_that_is_refused(status: int, body: str, kind: type[VoicedError]) -> None:
@@ -167,7 +172,18 @@ def test_an_upgrade_that_is_refused(status: int, body: str, kind: type[VoicedErr
         connect(url)
     assert type(caught.value) is kind
     assert "sk-secret" not in caught.value.message
-    assert "\n" not in caught.value.message
+    assert caught.value.message.isprintable()
+    messages.encode(messages.Failed("x", caught.value.message))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_handshake_that_fails_in_a_way_nobody_thought_of_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall(*args: object) -> VoicedError:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(wire_module, "refusal", fall)
+    with pytest.raises(ServerUnreachable):
+        connect("ws://127.0.0.1:9/")
 
 
 def test_nobody_there() -> None:
@@ -178,7 +194,10 @@ def test_nobody_there() -> None:
         connect(f"ws://127.0.0.1:{port}/v1/realtime")
 
 
-@pytest.mark.parametrize(("url", "kind"), [("ws://no-such-host.invalid/x", ServerUnreachable), ("ws:///x", UrlInvalid)])
+BAD_URLS = ("ws:///x", "", "host", "http://host/", "wss://", "wss://host:port/", "ws://host:99999/", "wss://[::1/")
+
+
+@pytest.mark.parametrize(("url", "kind"), [("ws://no-such-host.invalid/x", ServerUnreachable), *((url, UrlInvalid) for url in BAD_URLS)])
 def test_no_such_host(url: str, kind: type[VoicedError]) -> None:
     with pytest.raises(kind):
         connect(url)
@@ -231,9 +250,23 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: tuple[Pat
         connect(url.replace("ws://", "wss://"))
 
 
-def test_a_server_without_tls_is_told_apart() -> None:
-    with serving(lambda connection: None) as url, pytest.raises(UrlInvalid, match="ws://"):
-        connect(url.replace("ws://", "wss://"))
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", UrlInvalid),
+        (b"\x15\x03\x03\x00\x02\x02\x28", ServerUnreachable),  # the alert handshake_failure
+        (b"", ServerUnreachable),
+    ],
+)
+def test_only_a_server_without_tls_is_given_up(answer: bytes, kind: type[VoicedError]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connecting = Connecting(f"wss://127.0.0.1:{listener.getsockname()[1]}/", [], "host", "m", Quote(""))
+        with listener.accept()[0] as peer:
+            peer.recv(4096)
+            peer.sendall(answer)
+        assert select.select([connecting.fd], [], [], PATIENCE_S)[0]
+        with pytest.raises(kind, match="ws://"):
+            connecting.result(time.monotonic_ns())
 
 
 # a bare socket: what no decent server does ---------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ from typing import Any
 from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
-from voiced.errors import UrlInvalid, VoicedError
+from voiced.errors import VoicedError
 from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import configure, events, outputs, reconnect
 from voiced.network.hello import Phase
 from voiced.network.inbox import Inbox
+from voiced.network.quote import Quote
 from voiced.network.session import Session
 from voiced.network.wire import Connecting, ConnectionEnded, Wire
 from voiced.urgency import Urgency
@@ -29,6 +30,9 @@ from voiced.urgency import Urgency
 _EVENTS_AT_A_TIME = 8
 #: How soon output that the socket did not take is tried again.
 _SEND_AGAIN_NS = 5_000_000
+#: Speech this old is answered by nobody: a process that hung must not hand it on when it wakes. The queues of the
+#: microphone's socket hold up to 3.5 s (capture's, ours, the kernel's).
+_STALE_SPEECH_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 
@@ -53,7 +57,7 @@ class _Network:
         self._session = Session(self._settings, epoch, lambda: f"voiced_{secrets.token_hex(10)}")
         self._inbox = Inbox()
         self._backoff = reconnect.Backoff()
-        self._url = ""
+        self._quote = Quote(self._settings.get("token"))
         self._where = configure.public(self._settings.get("url") or "")
         self._wire: Wire | None = None
         self._watching = False  # the wire's descriptor is in the poller
@@ -65,17 +69,13 @@ class _Network:
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
         self._since: float | None = None  # unix seconds
         self._opened = 0
+        self._stale = 0  # frames of the microphone in a row that came too late
 
     # the loop ------------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         self._do(self._session.begin(now_ns()))
-        try:
-            self._url = configure.target(self._settings)
-        except UrlInvalid as error:
-            self._do(self._session.failed(error, now_ns()))
-        else:
-            self._connect()
+        self._connect()
         only_microphone = {self._microphone.socket}
         while not self._child.stopping:
             woken = self._child.wait((self._due_ns - now_ns()) / _NS_PER_MS)
@@ -110,9 +110,18 @@ class _Network:
         """One frame: where more wait, the poll returns at once; asking an empty socket costs an exception each time."""
         frame = self._microphone.next()
         if frame is not None and isinstance(frame[0], MicFrame):
-            self._do(self._session.microphone(frame[1]))
+            if now - frame[0].captured_ns > _STALE_SPEECH_NS:
+                self._stale += 1
+            else:
+                self._tell_stale()
+                self._do(self._session.microphone(frame[1]))
         if self._wire is not None and (self._wire.unsent or self._wire.ended is not None):
             self._due_ns = now
+
+    def _tell_stale(self) -> None:
+        if self._stale:
+            self._child.log(logging.WARNING, f"{self._stale} frames of the microphone came over a second late and were dropped")
+            self._stale = 0
 
     def _next_due_ns(self) -> int:
         """When the next turn is due, whether or not anything happens before."""
@@ -146,7 +155,8 @@ class _Network:
     # the WebSocket -------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._connecting = Connecting(self._url, configure.headers(self._settings), self._where, self._settings.get("model") or "")
+        url, model = self._settings.get("url") or "", self._settings.get("model") or ""
+        self._connecting = Connecting(url, configure.headers(self._settings), self._where, model, self._quote)
         self._child.watch(self._connecting.fd)
 
     def _connected(self, connecting: Connecting, now: MonoNs) -> None:
@@ -189,7 +199,7 @@ class _Network:
     def _ended(self, wire: Wire, ended: ConnectionEnded, now: MonoNs) -> None:
         """The connection is over, and all that it brought was looked at."""
         self._drop(wire, ended)
-        error = reconnect.from_close(self._where, self._settings.get("model") or "", ended.code, ended.said)
+        error = reconnect.from_close(self._where, self._settings.get("model") or "", ended.code, self._quote(ended.said))
         self._lost(error or reconnect.broken(ended.code, ended.reason), now)
 
     def _drop(self, wire: Wire, ended: ConnectionEnded) -> None:
@@ -207,7 +217,6 @@ class _Network:
             return
         delay_s = self._backoff.lost(now, random.random())
         self._retry_ns = MonoNs(now + int(delay_s * _NS_PER_S))
-        logging.warning("%s; trying again in %.1f s", error.message, delay_s)
         self._do(self._session.lost(error.message, self._backoff.attempt, delay_s, now))
 
     # what is to be done --------------------------------------------------------------------------------------------------
@@ -268,10 +277,10 @@ class _Network:
 
     def _listeners(self, now: MonoNs) -> None:
         before = self._flush.listeners
-        after = self._flush.update()
-        if after < before:
+        gone = self._flush.update()
+        if gone:
             self._do(self._session.playback_gone(now))
-        if after > before == 0:
+        if self._flush.listeners and (gone or not before):
             # What an earlier network process gave it to play belongs to a conversation that is gone.
             self._flush.send(Flush(self._session.epoch, "restart", now))
             held, self._held = self._held, []
@@ -283,8 +292,7 @@ class _Network:
         self._since = time.time()
         self._opened += 1
         self._child.log(logging.INFO, f"the session with {self._where} is open")
-        if self._opened == 1:
-            self._child.ready(**{**self._stats(), **detail})
+        self._child.ready(**{**self._stats(), **detail})
 
     def _stats(self) -> dict[str, Any]:
         """The session as `status` shows it."""

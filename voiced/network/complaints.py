@@ -23,17 +23,19 @@ class Complaints:
     def tell(self, kind: str, message: str, out: Outbox) -> None:
         """Counts one of `kind`, and says so once."""
         if self.add(kind):
-            out.error(ProtocolViolated.code, f"the server sent what makes no sense, and it is ignored: {message}"[:400])
+            out.error(ProtocolViolated.code, f"the server sent what makes no sense, and it is ignored: {message}")
 
-    @property
-    def total(self) -> int:
-        return self.counts.total()
+
+#: A text in what is passed on as it came.
+_LONGEST_TEXT = 200
 
 
 def sane(value: object, depth: int = 4) -> object:
-    """`value` from the server's JSON as it may travel on our bus: nested at most `depth` deep, integers of 64 bits (msgpack
-    holds no others); what is not becomes None."""
-    if isinstance(value, bool) or value is None or isinstance(value, float | str):
+    """`value` from the server's JSON as it may travel on our bus: nested at most `depth` deep, texts short, integers of 64 bits
+    (msgpack holds no others); what is not becomes None."""
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, bool | float) or value is None:
         return value
     if isinstance(value, int):
         return value if abs(value) < 1 << 63 else None

@@ -1,34 +1,16 @@
-"""What the settings mean on the wire: the URL, the headers and the `session.update`. Pure.
+"""What the settings mean on the wire: the headers and the `session.update`. Pure.
 
 Settings of the process (made by the supervisor from the configuration): provider, url, model, voice, instructions,
 language, transcription_model, threshold, prefix_padding_ms, silence_ms, token. Empty means the server's default.
 """
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from voiced.errors import UrlInvalid
 from voiced.messages import SAMPLE_RATE_HZ
 from voiced.network.events import SessionUpdate
 
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
-
-
-def target(settings: dict[str, Any]) -> str:
-    """The URL to connect to, with the model as its query. Raises UrlInvalid."""
-    url = settings.get("url") or ""
-    shown = public(url)
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is none
-    except ValueError as error:
-        raise UrlInvalid(f"realtime.url {shown!r} is no URL ({error}); it looks like wss://host/v1/realtime") from error
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise UrlInvalid(f"realtime.url {shown!r} is no WebSocket URL; it looks like wss://host/v1/realtime")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if settings.get("model") and "model" not in dict(query):
-        query.append(("model", settings["model"]))
-    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
 
 
 def public(url: str) -> str:

@@ -44,6 +44,7 @@ class Hello:
 
     def closed(self, phase: Phase) -> None:
         self.phase = phase
+        self.session_id = self.expires_at = None
         self._deadline_ns = None
 
     def created(self, session: Mapping[str, Any], now_ns: int) -> None:

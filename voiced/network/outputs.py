@@ -4,8 +4,14 @@ import logging
 from typing import Any, NamedTuple
 
 from voiced.errors import ControlError, VoicedError
-from voiced.messages import Flush, Order, ReplyAudio, ReplyEnd
+from voiced.messages import Flush, MonoNs, Order, ReplyAudio, ReplyEnd
 from voiced.network.events import ClientEvent
+from voiced.network.quote import MESSAGE, Quote
+
+#: A server that repeats itself is heard once in this time, for each of so many codes.
+_ERROR_EVERY_NS = 1_000_000_000
+_CODES_AT_ONCE = 8
+_LONGEST_CODE = 64
 
 
 class SendEvent(NamedTuple):
@@ -77,10 +83,12 @@ Output = SendEvent | Play | PlayEnd | Broadcast | PublishEvent | Answered | Refu
 
 
 class Outbox:
-    """The outputs of one step, as they gather."""
+    """The outputs of one step, as they gather. All that is told to people passes `quote` here."""
 
-    def __init__(self) -> None:
+    def __init__(self, quote: Quote) -> None:
+        self.quote = quote
         self._outputs: list[Output] = []
+        self._told_ns: dict[str, int] = {}  # by code, the errors of the last second
 
     def add(self, output: Output) -> None:
         self._outputs.append(output)
@@ -92,12 +100,20 @@ class Outbox:
         self._outputs.append(PublishEvent(topic, data))
 
     def log(self, level: int, text: str) -> None:
-        self._outputs.append(LogLine(level, text))
+        self._outputs.append(LogLine(level, self.quote(text, MESSAGE)))
 
     def error(self, code: str, message: str) -> None:
         """What people should know, and what ends nothing: an event and a line in the log."""
-        self.publish("error", code=code, message=message, fatal=False)
+        self.publish("error", code=self.quote(code, _LONGEST_CODE), message=self.quote(message, MESSAGE), fatal=False)
         self.log(logging.WARNING, message)
+
+    def server_error(self, code: str, message: str, now: MonoNs) -> None:
+        """The same for what the server may repeat as often as it likes: each code once a second, the rest is dropped."""
+        self._told_ns = {told: told_ns for told, told_ns in self._told_ns.items() if now - told_ns < _ERROR_EVERY_NS}
+        code = self.quote(code, _LONGEST_CODE)
+        if code not in self._told_ns and len(self._told_ns) < _CODES_AT_ONCE:
+            self._told_ns[code] = now
+            self.error(code, message)
 
     def take(self) -> list[Output]:
         outputs, self._outputs = self._outputs, []

@@ -7,7 +7,7 @@ as its *horizon*, and is settled when all of them were seen and playback has sai
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from voiced.errors import NotNow, VoicedError
@@ -16,6 +16,7 @@ from voiced.network import configure, events, reconnect, responses
 from voiced.network.complaints import Complaints, sane
 from voiced.network.hello import Hello, Phase
 from voiced.network.outputs import Answered, Disconnect, Fail, Opened, Outbox, Output, Refused, SendEvent
+from voiced.network.quote import MESSAGE, Quote
 from voiced.network.responses import ResponseQueue
 from voiced.network.transcript import USER, Said, Transcript
 from voiced.network.voice import SPEECH_STARTED, Voice
@@ -53,7 +54,8 @@ class Session:
         self._settings = settings
         self._new_id = new_id
         self._where = configure.public(settings.get("url") or "")
-        self._out = Outbox()
+        self._quote = Quote(settings.get("token"))
+        self._out = Outbox(self._quote)
         self._voice = voice = Voice(epoch, self._out, self.transcript, self.complaints)
         self._queue = ResponseQueue()
         self._overtaken = 0  # the newest speech_started that was looked at before its turn
@@ -103,6 +105,8 @@ class Session:
 
     def lost(self, reason: str, attempt: int, retry_in_s: float, now: MonoNs) -> list[Output]:
         """The connection broke or could not be made; another attempt follows."""
+        reason = self._quote(reason, MESSAGE)
+        self._out.log(logging.WARNING, f"{reason}; trying again in {retry_in_s:.1f} s")
         self._close(Phase.OFFLINE, reason, now)
         self._out.publish("session", connected=False, reason=reason, attempt=attempt, retry_in_s=round(retry_in_s, 3))
         return self._after(now)
@@ -125,6 +129,7 @@ class Session:
     def _fail(self, error: VoicedError, now: MonoNs) -> None:
         if self.hello.phase is Phase.FAILED:
             return
+        error = type(error)(self._quote(error.message, MESSAGE))
         self._close(Phase.FAILED, error.message, now)
         self._out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
         self._out.add(Fail(error))  # the supervisor makes an error event of it
@@ -166,16 +171,19 @@ class Session:
         yield from self._after(now)
 
     def _on_session_created(self, event: events.SessionCreated, seq: int, now: MonoNs) -> None:
-        self.hello.created(event.session, now)
+        self.hello.created(self._told(event.session), now)
 
     def _on_session_updated(self, event: events.SessionUpdated, seq: int, now: MonoNs) -> None:
-        if self.hello.answered(event.session):
+        if self.hello.answered(self._told(event.session)):
             self._opened()
+
+    def _told(self, session: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: self._quote(value) if isinstance(value, str) else value for key, value in session.items()}
 
     def _on_error(self, event: events.ErrorEvent, seq: int, now: MonoNs) -> None:
         error = event.error
         code = error.code or error.type or "error"
-        fatal = reconnect.from_code(self._where, self._settings.get("model") or "", code, error.message)
+        fatal = reconnect.from_code(self._where, self._settings.get("model") or "", code, self._quote(error.message))
         ours = self._queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
         if fatal is not None:
             self._fail(fatal, now)
@@ -189,12 +197,12 @@ class Session:
     def _refused(self, error: events.ErrorDetail, code: str, now: MonoNs) -> None:
         if error.event_id is not None:
             self._queue.refused(error.event_id, now, again=False)
-        message = error.message or code
+        message = self._quote(error.message) or code
         if self.hello.phase is Phase.GREETING and error.event_id in (None, self._update_id):
             message = f"the server refused our settings ({message}); check the [realtime] section of the configuration"
             if self.hello.refused():
                 self._opened()
-        self._out.error(code, message)
+        self._out.server_error(code, message, now)
 
     def _on_speech_started(self, event: events.SpeechStarted, seq: int, now: MonoNs) -> None:
         if self._is_new_speech(event, seq):
@@ -229,7 +237,7 @@ class Session:
 
     def _on_transcription_failed(self, event: events.TranscriptionFailed, seq: int, now: MonoNs) -> None:
         why = event.error.message or "no reason given"
-        self._out.error(event.error.code or "transcription_failed", f"your words could not be written down: {why}")
+        self._out.server_error(event.error.code or "transcription_failed", f"your words could not be written down: {why}", now)
 
     def _on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
         unwanted = self._queue.created(now)

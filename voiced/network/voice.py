@@ -92,13 +92,18 @@ class Voice:
             self._close_reply(reply)
         details = response.status_details or events.StatusDetails()
         self._out.publish(
-            "response.done", response_id=response.id, status=response.status, reason=details.reason, usage=sane(response.usage)
+            "response.done",
+            response_id=response.id,
+            status=response.status,
+            reason=None if details.reason is None else self._out.quote(details.reason),
+            usage=sane(response.usage),
         )
         if response.status == "failed":
             error = details.error or events.ErrorDetail()
-            self._out.error(error.code or "response_failed", f"the answer failed: {error.message or error.code or 'no reason given'}")
+            why = error.message or error.code or "no reason given"
+            self._out.server_error(error.code or "response_failed", f"the answer failed: {why}", now)
         elif response.status == "incomplete":
-            self._out.error("response_incomplete", f"the answer was cut short: {details.reason or 'no reason given'}")
+            self._out.server_error("response_incomplete", f"the answer was cut short: {details.reason or 'no reason given'}", now)
 
     def on_item_announced(self, event: events.OutputItemAdded | events.OutputItemDone, seq: int, now: MonoNs) -> None:
         item = event.item

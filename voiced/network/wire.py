@@ -18,6 +18,7 @@ import websocket
 
 from voiced.errors import ServerUnreachable, UrlInvalid, VoicedError
 from voiced.network import reconnect
+from voiced.network.quote import Quote
 
 _READ_BYTES = 256 << 10
 #: Most that is read before the caller gets a chance to look at its other sockets.
@@ -31,6 +32,8 @@ _MOST_UNSENT_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 10.0
 #: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
 QUIET_NS = 20_000_000_000
+#: OpenSSL's words for an answer that is no TLS at all.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
 _NORMAL, _TOO_BIG, _PROTOCOL = websocket.STATUS_NORMAL, websocket.STATUS_MESSAGE_TOO_BIG, websocket.STATUS_PROTOCOL_ERROR
 
 
@@ -263,10 +266,10 @@ class Connecting:
     """A handshake in a thread of its own: names, TCP, TLS and the upgrade take seconds where the network is bad, and the
     loop must go on meanwhile. `fd` becomes readable when `result` has something."""
 
-    def __init__(self, url: str, headers: list[str], where: str, model: str) -> None:
+    def __init__(self, url: str, headers: list[str], where: str, model: str, quote: Quote) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._outcome: Any = None
-        self._thread = threading.Thread(target=self._run, args=(url, headers, where, model), name="connect", daemon=True)
+        self._outcome: Any = ServerUnreachable(f"can't connect to {where}")
+        self._thread = threading.Thread(target=self._run, args=(url, headers, where, model, quote), name="connect", daemon=True)
         self._thread.start()
 
     def result(self, now_ns: int) -> Wire:
@@ -277,7 +280,7 @@ class Connecting:
             raise self._outcome
         return Wire(self._outcome, now_ns)
 
-    def _run(self, url: str, headers: list[str], where: str, model: str) -> None:
+    def _run(self, url: str, headers: list[str], where: str, model: str, quote: Quote) -> None:
         try:
             self._outcome = websocket.create_connection(
                 url,
@@ -289,19 +292,22 @@ class Connecting:
                 enable_multithread=False,
             )
         except Exception as error:  # whatever it is, the loop has to hear of it
-            self._outcome = refusal(error, where, model)
-        os.eventfd_write(self.fd, 1)
+            self._outcome = refusal(error, where, model, quote)
+        finally:
+            os.eventfd_write(self.fd, 1)  # come what may, or the loop waits for us for ever
 
 
-def refusal(error: Exception, where: str, model: str) -> VoicedError:
+def refusal(error: Exception, where: str, model: str, quote: Quote) -> VoicedError:
     """The error of ours behind a failed handshake. Never quotes the request: it holds the key."""
     if isinstance(error, websocket.WebSocketBadStatusException):
-        return reconnect.from_status(where, model, error.status_code, _told(error.resp_body))
+        return reconnect.from_status(where, model, error.status_code, quote(_told(error.resp_body)))
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message
         return ServerUnreachable(f"the certificate of {where} can't be verified ({why}); check the URL, the clock and ca-certificates")
     if isinstance(error, ssl.SSLError):
-        return UrlInvalid(f"{where} does not speak TLS ({error.reason}); a server without TLS has a ws:// URL")
+        if error.reason in _NO_TLS:
+            return UrlInvalid(f"{where} does not speak TLS ({error.reason}); a server without TLS has a ws:// URL")
+        return ServerUnreachable(f"{where} broke off the TLS handshake ({error.reason or error}); a server without TLS has a ws:// URL")
     if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
         return ServerUnreachable(f"the host of {where} is not known; check realtime.url and the network")
     if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
@@ -324,5 +330,5 @@ def _told(body: bytes | None) -> str:
     try:
         error = json.loads(body or b"{}")["error"]
         return f"{error.get('code') or ''} {error.get('message') or ''}".strip()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
