@@ -8,12 +8,6 @@ from tests.network.script import SETTINGS
 from voiced.network import configure, events
 
 
-@pytest.mark.parametrize("url", ["wss://me:secret@host:1/p?key=secret", "wss://me:secret@host:port/p?key=secret"])
-def test_people_see_no_secret_of_a_url(url: str) -> None:
-    assert "secret" not in configure.public(url)
-    assert "host" in configure.public(url)
-
-
 def test_the_key_goes_into_a_header() -> None:
     assert configure.headers({"token": "sk-1"}) == ["Authorization: Bearer sk-1"]
     assert configure.headers({"token": ""}) == []

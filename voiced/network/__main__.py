@@ -24,6 +24,7 @@ from voiced.network.inbox import Inbox
 from voiced.network.quote import Quote
 from voiced.network.session import Session
 from voiced.network.wire import Connecting, ConnectionEnded, Wire
+from voiced.shown import public
 from voiced.urgency import Urgency
 
 #: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
@@ -58,7 +59,7 @@ class _Network:
         self._inbox = Inbox()
         self._backoff = reconnect.Backoff()
         self._quote = Quote(self._settings.get("token"))
-        self._where = configure.public(self._settings.get("url") or "")
+        self._where = public(self._settings.get("url") or "")
         self._wire: Wire | None = None
         self._watching = False  # the wire's descriptor is in the poller
         self._connecting: Connecting | None = None

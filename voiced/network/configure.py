@@ -5,23 +5,11 @@ language, transcription_model, threshold, prefix_padding_ms, silence_ms, token. 
 """
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from voiced.messages import SAMPLE_RATE_HZ
 from voiced.network.events import SessionUpdate
 
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
-
-
-def public(url: str) -> str:
-    """The URL as people may see it: without user, password or query, which may hold keys."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        where = f"[{host}]" if ":" in host else host
-        return urlunsplit((parts.scheme, where + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
-    except ValueError:
-        return url.partition("?")[0].rpartition("@")[2]
 
 
 def headers(settings: dict[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from voiced.network.quote import MESSAGE, Quote
 from voiced.network.responses import ResponseQueue
 from voiced.network.transcript import USER, Said, Transcript
 from voiced.network.voice import SPEECH_STARTED, Voice
+from voiced.shown import public
 
 #: Errors of everyday races (realtime-protocol 1.8, 4.2): both sides acted at once, and nothing is wrong.
 _RACES = frozenset(
@@ -53,7 +54,7 @@ class Session:
         self.last_error: str | None = None
         self._settings = settings
         self._new_id = new_id
-        self._where = configure.public(settings.get("url") or "")
+        self._where = public(settings.get("url") or "")
         self._quote = Quote(settings.get("token"))
         self._out = Outbox(self._quote)
         self._voice = voice = Voice(epoch, self._out, self.transcript, self.complaints)
