@@ -58,7 +58,7 @@ KEYS: dict[str, Key] = {
         Key("audio.playback.device", str, "", _DEVICE),
         Key("audio.playback.channels", int, 1, "channels asked of the device; all get the same sound", (1, 2)),
         Key("audio.playback.rate", int, 24_000, _RATE, least=8000, most=192_000),
-        Key("audio.playback.buffer_ms", int, 60, "sound that the device may hold; an abort makes its length harmless", least=20, most=500),
+        Key("audio.playback.buffer_ms", int, 100, "sound that the device may hold; an abort makes its length harmless", least=20, most=500),
         Key("embedded.chat_url", str, "", "OpenAI-compatible chat URL that thinks for the embedded server, as http://localhost:11434/v1"),
         Key("embedded.chat_model", str, "", "the model to ask for there"),
         Key("log.level", str, "info", "how much is logged", ("debug", "info", "warning", "error")),

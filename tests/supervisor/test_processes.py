@@ -25,7 +25,7 @@ def test_capture_gets_its_section_and_the_mute() -> None:
 
 
 def test_playback_gets_its_section() -> None:
-    assert settings("playback", world()) == {"log_level": 20, "device": "", "channels": 1, "rate": 24000, "buffer_ms": 60}
+    assert settings("playback", world()) == {"log_level": 20, "device": "", "channels": 1, "rate": 24000, "buffer_ms": 100}
 
 
 def test_network_gets_the_key_and_what_to_say() -> None:
