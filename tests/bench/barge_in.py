@@ -36,7 +36,7 @@ def pulse(options: Options) -> Iterator[Figure]:
     yield Figure("  behind 200 s received in a burst", "ms", _silence(burst), 3, 10, _each(base_burst, _silence))
     yield Figure("delta sent → first sound", "ms", _first_sound(alone), 6, None, _each(base_alone, _first_sound))
     yield Figure("  both cores busy, 2000 events/s", "ms", _first_sound(loaded), None, None, _each(base_loaded, _first_sound))
-    yield Figure("|audio_end_ms − what left the sink|", "ms", _truncation(alone), 1, 5)
+    yield Figure("audio_end_ms against what left the sink", "ms", _truncation(alone), 1, 5)
     yield Figure("  both cores busy, 2000 events/s", "ms", _truncation(loaded))
     yield Figure("  after an underrun", "ms", _truncation(underrun), 1, 5)
 
@@ -51,7 +51,7 @@ def pipewire(options: Options) -> Iterator[Figure]:
         name = f"PipeWire, quantum {quantum_ms:.1f} ms"
         yield Figure(f"{name}: → silence", "ms", _silence(rounds), quantum_ms, None, _each(baseline, _silence))
         yield Figure("  delta sent → first sound", "ms", _first_sound(rounds), None, None, _each(baseline, _first_sound))
-        yield Figure("  |audio_end_ms − what left the sink|", "ms", _truncation(rounds))
+        yield Figure("  audio_end_ms against what left the sink", "ms", _truncation(rounds))
 
 
 @contextlib.contextmanager
