@@ -5,8 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voiced.config import KEYS, Config, Secret, find_api_key, load
+from voiced.config import Config, load
 from voiced.errors import ConfigInvalid
+from voiced.keys import KEYS
+from voiced.secret import Secret, find_api_key
 
 
 def loaded(tmp_path: Path, text: str, **env: str) -> Config:

@@ -82,7 +82,8 @@ def guarded(action: Callable[[], int]) -> int:
 def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider], Iterable[Row]] | None" = None) -> int:
     """Runs the daemon, with the processes of `table` or the real ones, until it is told to stop."""
     from voiced.bus import runtime_dir
-    from voiced.config import find_api_key, load
+    from voiced.config import load
+    from voiced.secret import find_api_key
     from voiced.supervisor import log, processes, provider
     from voiced.supervisor.runtime import RuntimeDirectory
     from voiced.supervisor.supervisor import Supervisor
@@ -102,7 +103,8 @@ def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider
 def check(config_file: Path | None) -> int:
     """Says what the settings lead to, without starting anything."""
     from voiced.bus import runtime_dir
-    from voiced.config import find_api_key, load
+    from voiced.config import load
+    from voiced.secret import find_api_key
     from voiced.supervisor import provider
 
     config = load(config_file)

@@ -58,6 +58,14 @@ COMMANDS: dict[str, Command] = {
         Command("interrupt", "network", "Stop what is being said, at once.", "interrupted, item_id, played_ms"),
         Command("ask", "network", "Take a text as a turn of yours; it is answered aloud.", "item_id", (_TEXT,)),
         Command("say", "network", "Let the assistant say just this.", "queued", (_TEXT,)),
+        Command(
+            "talk",
+            "network",
+            "Push-to-talk: your turn begins with the press and ends with the release.",
+            "pressed",
+            (Arg("pressed", bool, "`press` or `release`"),),
+        ),
+        Command("wake", "network", "Reconnect a session that fell asleep.", "connected"),
         Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output"),
         Command(
             "transcript",
@@ -66,6 +74,37 @@ COMMANDS: dict[str, Command] = {
             "turns",
             (Arg("limit", int, "how many turns at the most", 20, least=1, most=1000),),
         ),
+        Command("usage", "supervisor", "Show tokens and money, since the start and today.", "session, today, cap_usd"),
+        Command(
+            "tool_result",
+            "network",
+            "Answer a `tool.call` event.",
+            "accepted",
+            (Arg("call_id", str, "the call's, from the event", most=512), Arg("output", str, "what the model is told", most=200_000)),
+        ),
+        Command(
+            "approve",
+            "network",
+            "Answer a `tool.approval` event.",
+            "accepted",
+            (Arg("approval_id", str, "the request's, from the event", most=512), Arg("approved", bool, "whether it may be called", True)),
+        ),
+        Command("reload", "supervisor", "Read the settings anew; say what changed, and what needs a restart.", "changed, restart"),
+        Command(
+            "profile",
+            "supervisor",
+            "Switch to a profile of the settings, or list them.",
+            "profile, profiles",
+            (Arg("name", str, "its name; `none` for the settings as they are", None, most=200),),
+        ),
+        Command(
+            "record",
+            "network",
+            "Write what goes over the wire to a file, without secrets and sound, for a bug report.",
+            "recording, path",
+            (Arg("on", bool, "`on` or `off`"),),
+        ),
+        Command("restart", "supervisor", "Restart one process.", "process", (Arg("process", str, "its name, as in `status`", most=40),)),
         Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping"),
         Command("describe", "supervisor", "Describe every command, event and field.", "protocol, commands, events"),
     )
@@ -79,7 +118,7 @@ class Topic(NamedTuple):
 
 
 #: Of the status map.
-STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in")
+STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage")
 
 EVENTS: dict[str, Topic] = {
     topic.name: topic
@@ -93,6 +132,11 @@ EVENTS: dict[str, Topic] = {
         Topic("response.done", "The model finished, failed or was cut off.", ("response_id", "status", "reason", "usage")),
         Topic("transcript.user", "What the user said.", ("item_id", "text", "final")),
         Topic("transcript.assistant", "What the assistant says.", ("item_id", "text", "final")),
+        Topic("turn", "A turn is over, and this was heard of it.", ("item_id", "role", "text", "heard", "interrupted", "played_ms")),
+        Topic("tool.call", "The model calls a tool that scripts answer.", ("call_id", "name", "arguments")),
+        Topic("tool.done", "A tool was answered for.", ("call_id", "name", "ok", "took_ms")),
+        Topic("tool.approval", "A tool of an MCP server wants to be allowed.", ("approval_id", "server", "name", "arguments")),
+        Topic("usage", "Tokens and money, after each response and transcription.", ("session", "today", "cap_usd")),
         Topic("session", "The connection to the server changed.", ("connected", "reason", "attempt", "retry_in_s")),
         Topic("process", "A process changed its state.", ("name", "state", "pid", "restarts", "reason")),
         Topic("level", "Ten times a second while anyone listens.", ("input_dbfs", "output_dbfs")),

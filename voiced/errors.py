@@ -2,8 +2,8 @@
 
     VoicedError
       SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, not_running, device_unknown,
-                                                 key_refused, url_invalid
-      PeerError        the Realtime server       server_unreachable, model_refused, session_refused, protocol_violated
+                                                 key_refused, key_unavailable, url_invalid
+      PeerError        the Realtime server       server_unreachable, model_refused, quota_exhausted, session_refused, protocol_violated
       MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed
       InternalError    us                        internal, child_died
       ControlError     a control request         the codes of the control contract
@@ -65,6 +65,14 @@ class KeyRefused(SettingsError):
     exit_status = 77  # EX_NOPERM
 
 
+class KeyUnavailable(SettingsError):
+    """The program that knows the key does not tell it now; it may later, when a keyring is unlocked."""
+
+    code = "key_unavailable"
+    exit_status = 77  # EX_NOPERM
+    fatal = False
+
+
 class UrlInvalid(SettingsError):
     code = "url_invalid"
 
@@ -81,6 +89,10 @@ class ServerUnreachable(PeerError):
 
 class ModelRefused(PeerError):
     code = "model_refused"
+
+
+class QuotaExhausted(PeerError):
+    code = "quota_exhausted"
 
 
 class SessionRefused(PeerError):

@@ -1,6 +1,7 @@
 from typing import Any
 
-from voiced.config import Config, Secret
+from voiced.config import Config
+from voiced.secret import Secret
 from voiced.supervisor.processes import World, table
 from voiced.supervisor.provider import resolve
 

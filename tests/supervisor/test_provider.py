@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiced.config import Config, Secret
+from voiced.config import Config
 from voiced.errors import ConfigInvalid, KeyRefused, UrlInvalid
+from voiced.secret import Secret
 from voiced.supervisor.provider import Provider, checked_url, resolve, with_model
 
 KEY = Secret("sk-test")

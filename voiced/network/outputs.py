@@ -20,6 +20,12 @@ class SendEvent(NamedTuple):
     event: ClientEvent
 
 
+class SendNext(NamedTuple):
+    """To the server, on the connection that is to take over."""
+
+    event: ClientEvent
+
+
 class Play(NamedTuple):
     """To playback: sound of a reply."""
 
@@ -73,13 +79,80 @@ class Disconnect(NamedTuple):
     reason: str
 
 
+class OpenNext(NamedTuple):
+    """Make a second connection, which is to take the conversation over."""
+
+    reason: str
+
+
+class DropNext(NamedTuple):
+    """Give that second connection up."""
+
+
+class TakeOver(NamedTuple):
+    """The second connection is the conversation's from here on; the first is closed, and what it still brings is void."""
+
+
+class Sleep(NamedTuple):
+    """Close the connection, and make none until told to."""
+
+    reason: str
+
+
+class Wake(NamedTuple):
+    """Make a connection now."""
+
+
+class RunTool(NamedTuple):
+    """Run a program of the settings; its end comes back as `Session.tool_ended`."""
+
+    call_id: str
+    argv: tuple[str, ...]
+    arguments: str  # JSON
+    timeout_s: float
+
+
+class StopTool(NamedTuple):
+    """Nobody waits for this program any more."""
+
+    call_id: str
+
+
+class Record(NamedTuple):
+    """Begin or end the recording of the wire."""
+
+    order: Order
+    on: bool
+
+
 class Fail(NamedTuple):
     """Nothing more can work until somebody changes something."""
 
     error: VoicedError
 
 
-Output = SendEvent | Play | PlayEnd | Broadcast | PublishEvent | Answered | Refused | LogLine | Opened | Disconnect | Fail
+Output = (
+    SendEvent
+    | SendNext
+    | Play
+    | PlayEnd
+    | Broadcast
+    | PublishEvent
+    | Answered
+    | Refused
+    | LogLine
+    | Opened
+    | Disconnect
+    | OpenNext
+    | DropNext
+    | TakeOver
+    | Sleep
+    | Wake
+    | RunTool
+    | StopTool
+    | Record
+    | Fail
+)
 
 
 class Outbox:

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from voiced.config import Config, Secret
+from voiced.config import Config
 from voiced.errors import ConfigInvalid, KeyRefused, UrlInvalid
+from voiced.secret import Secret
 from voiced.shown import public
 
 _OPENAI_URL = "wss://api.openai.com/v1/realtime"
