@@ -59,6 +59,7 @@ SERVER = [
     events.OutputTextDone(**_PART, text="hi"),
     events.FunctionArgumentsDelta(event_id="e", response_id="r", item_id="i", call_id="c", delta="{", output_index=0),
     events.FunctionArgumentsDone(event_id="e", response_id="r", item_id="i", call_id="c", arguments="{}", name="f", output_index=0),
+    events.McpListToolsFailed(event_id="e", item_id="i"),
     events.RateLimitsUpdated(event_id="e", rate_limits=[{"name": "tokens", "limit": 1, "remaining": 1, "reset_seconds": 0.5}]),
 ]
 CLIENT = [
@@ -67,6 +68,7 @@ CLIENT = [
     events.InputAudioCommit(),
     events.InputAudioClear(),
     events.ItemCreate(item=Item(type="message", role="user", content=[Content(type="input_text", text="hello")]), previous_item_id="root"),
+    events.ItemCreate(item=Item(type="mcp_approval_response", id="i", approval_request_id="a", approve=False, reason="no")),
     events.ItemRetrieve(item_id="i"),
     events.ItemTruncate(item_id="i", content_index=0, audio_end_ms=5),
     events.ItemDelete(item_id="i"),

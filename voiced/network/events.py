@@ -12,7 +12,15 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
+
+from voiced.network.event_parts import Content as Content
+from voiced.network.event_parts import ErrorDetail as ErrorDetail
+from voiced.network.event_parts import Item as Item
+from voiced.network.event_parts import Part as Part
+from voiced.network.event_parts import Response as Response
+from voiced.network.event_parts import ResponseParams as ResponseParams
+from voiced.network.event_parts import StatusDetails as StatusDetails
 
 
 class WireMalformed(ValueError):
@@ -24,86 +32,6 @@ class WireMalformed(ValueError):
         self.code = code
         self.param = param
         self.event_id = event_id
-
-
-# parts of events -----------------------------------------------------------------------------------------------------
-
-
-class Content(Struct, kw_only=True, omit_defaults=True):
-    """One content part of a message item: input_text, input_audio, input_image, output_text, output_audio."""
-
-    type: str
-    text: str | None = None
-    audio: bytes | None = None
-    transcript: str | None = None
-    image_url: str | None = None
-
-
-class Item(Struct, kw_only=True, omit_defaults=True):
-    """A conversation item: message, function_call or function_call_output; others keep only type, id and status."""
-
-    type: str
-    id: str | None = None
-    object: str | None = None
-    status: str | None = None
-    role: str | None = None
-    content: list[Content] | UnsetType = UNSET
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    output: str | None = None
-
-
-class ErrorDetail(Struct, kw_only=True):
-    """`error.error`; also the error of a failed response or transcription. Servers leave out what they like."""
-
-    type: str = ""
-    code: str | None = None
-    message: str = ""
-    param: str | None = None
-    event_id: str | None = None
-
-
-class StatusDetails(Struct, kw_only=True, omit_defaults=True):
-    type: str | None = None
-    reason: str | None = None
-    error: ErrorDetail | None = None
-
-
-class Response(Struct, kw_only=True):
-    id: str
-    object: str = "realtime.response"
-    status: str | None = None
-    status_details: StatusDetails | None = None
-    output: list[Item] = msgspec.field(default_factory=list)
-    conversation_id: str | None = None
-    output_modalities: list[str] | UnsetType | None = UNSET
-    max_output_tokens: int | str | UnsetType | None = UNSET
-    audio: dict[str, Any] | UnsetType | None = UNSET
-    usage: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
-
-
-class Part(Struct, kw_only=True, omit_defaults=True):
-    """The part of response.content_part.*: `audio` or `text` here, not output_audio (realtime-protocol 3.4)."""
-
-    type: str
-    text: str | None = None
-    transcript: str | None = None
-
-
-class ResponseParams(Struct, kw_only=True, omit_defaults=True):
-    """`response.create.response`: overrides of the session for one response."""
-
-    conversation: str | None = None
-    instructions: str | None = None
-    input: list[Item] | UnsetType = UNSET
-    output_modalities: list[str] | UnsetType = UNSET
-    audio: dict[str, Any] | UnsetType = UNSET
-    tools: list[dict[str, Any]] | UnsetType = UNSET
-    tool_choice: Any = UNSET
-    max_output_tokens: int | str | UnsetType = UNSET
-    metadata: dict[str, str] | None = None
 
 
 # client events -------------------------------------------------------------------------------------------------------
@@ -322,6 +250,40 @@ class FunctionArgumentsDone(ServerEvent, tag="response.function_call_arguments.d
     output_index: int = 0
 
 
+class McpListToolsInProgress(ServerEvent, tag="mcp_list_tools.in_progress"):
+    item_id: str
+
+
+class McpListToolsCompleted(ServerEvent, tag="mcp_list_tools.completed"):
+    item_id: str
+
+
+class McpListToolsFailed(ServerEvent, tag="mcp_list_tools.failed"):
+    item_id: str
+
+
+class McpArgumentsDone(ServerEvent, tag="response.mcp_call_arguments.done"):
+    response_id: str
+    item_id: str
+    arguments: str
+    output_index: int = 0
+
+
+class McpCallInProgress(ServerEvent, tag="response.mcp_call.in_progress"):
+    item_id: str
+    output_index: int = 0
+
+
+class McpCallCompleted(ServerEvent, tag="response.mcp_call.completed"):
+    item_id: str
+    output_index: int = 0
+
+
+class McpCallFailed(ServerEvent, tag="response.mcp_call.failed"):
+    item_id: str
+    output_index: int = 0
+
+
 class RateLimitsUpdated(ServerEvent, tag="rate_limits.updated"):
     rate_limits: list[dict[str, Any]] = msgspec.field(default_factory=list)
 
@@ -348,6 +310,19 @@ CLIENT_EVENTS: dict[str, type[ClientEvent]] = {_type_of(kind): kind for kind in 
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {_type_of(kind): kind for kind in _leaves(ServerEvent)}  # type: ignore[misc]  # likewise
 
 
+#: What servers with beta names call events whose fields are the same (realtime-protocol 3.6).
+BETA_NAMES: dict[str, type[ServerEvent]] = {
+    "conversation.item.created": ItemAdded,
+    "response.audio.delta": OutputAudioDelta,
+    "response.audio.done": OutputAudioDone,
+    "response.audio_transcript.delta": OutputTranscriptDelta,
+    "response.audio_transcript.done": OutputTranscriptDone,
+    "response.text.delta": OutputTextDelta,
+    "response.text.done": OutputTextDone,
+    "transcription_session.updated": SessionUpdated,
+}
+
+
 class _Envelope(Struct):
     type: str | None = None
     event_id: str | None = None
@@ -356,6 +331,8 @@ class _Envelope(Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 _client = {name: msgspec.json.Decoder(kind) for name, kind in CLIENT_EVENTS.items()}
 _server = {name: msgspec.json.Decoder(kind) for name, kind in SERVER_EVENTS.items()}
+# A decoder wants the name that its class has, so a beta name has a class of its own, which nobody else sees.
+_beta = {name: msgspec.json.Decoder(msgspec.defstruct("_Beta", (), bases=(kind,), tag=name)) for name, kind in BETA_NAMES.items()}
 _encoder = msgspec.json.Encoder()
 
 
@@ -371,8 +348,11 @@ def decode_client(text: bytes | str) -> ClientEvent | Unknown:
 
 
 def decode_server(text: bytes | str) -> ServerEvent | Unknown:
-    """An event from a server. Raises WireMalformed."""
+    """An event from a server; one with a beta name comes as what GA calls it. Raises WireMalformed."""
     event: ServerEvent | Unknown = _decode(text, _server)
+    if isinstance(event, Unknown) and event.type in _beta:
+        beta = _decode(text, _beta)
+        return BETA_NAMES[event.type](**msgspec.structs.asdict(beta))
     return event
 
 
