@@ -60,6 +60,13 @@ SERVER = [
     events.FunctionArgumentsDelta(event_id="e", response_id="r", item_id="i", call_id="c", delta="{", output_index=0),
     events.FunctionArgumentsDone(event_id="e", response_id="r", item_id="i", call_id="c", arguments="{}", name="f", output_index=0),
     events.McpListToolsFailed(event_id="e", item_id="i"),
+    events.McpListToolsInProgress(event_id="e", item_id="i"),
+    events.McpListToolsCompleted(event_id="e", item_id="i"),
+    events.McpListToolsFailed(event_id="e", item_id="i"),
+    events.McpArgumentsDone(event_id="e", response_id="r", item_id="i", arguments="{}", output_index=1),
+    events.McpCallInProgress(event_id="e", item_id="i", output_index=1),
+    events.McpCallCompleted(event_id="e", item_id="i", output_index=1),
+    events.McpCallFailed(event_id="e", item_id="i", output_index=1),
     events.RateLimitsUpdated(event_id="e", rate_limits=[{"name": "tokens", "limit": 1, "remaining": 1, "reset_seconds": 0.5}]),
 ]
 CLIENT = [
@@ -96,6 +103,116 @@ def test_client_events_likewise(event: events.ClientEvent) -> None:
     model = _CLIENT.validate_json(events.encode(event))
     assert model.type == event.__struct_config__.tag
     assert events.decode_client(model.model_dump_json(exclude_unset=True)) == event
+
+
+# The union of items in openai's package is open, so items are held against the one class that each must be.
+ITEMS: list[tuple[type[Any], Item]] = [
+    (theirs.RealtimeMcpListTools, Item(type="mcp_list_tools", id="m", server_label="s", tools=[{"name": "t", "input_schema": {}}])),
+    (theirs.RealtimeMcpToolCall, Item(type="mcp_call", id="m", server_label="s", name="t", arguments="{}", output="1")),
+    (
+        theirs.RealtimeMcpToolCall,
+        Item(
+            type="mcp_call",
+            id="m",
+            server_label="s",
+            name="t",
+            arguments="{}",
+            approval_request_id="a",
+            error={"type": "http_error", "code": 500, "message": "no"},
+        ),
+    ),
+    (theirs.RealtimeMcpApprovalRequest, Item(type="mcp_approval_request", id="m", server_label="s", name="t", arguments="{}")),
+    (
+        theirs.RealtimeMcpApprovalResponse,
+        Item(type="mcp_approval_response", id="m", approval_request_id="a", approve=False, reason="not now"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "item"), ITEMS, ids=lambda value: getattr(value, "type", ""))
+def test_items_of_mcp_are_what_openai_expects_and_come_back(kind: type[Any], item: Item) -> None:
+    ours = msgspec.json.encode(item)
+    theirs_made = kind.model_validate_json(ours, extra="forbid", strict=True)
+    raw = f'{{"type":"conversation.item.done","event_id":"e","item":{theirs_made.model_dump_json(exclude_none=True)}}}'
+    decoded = events.decode_server(raw)
+    assert isinstance(decoded, events.ItemDone)
+    assert decoded.item == item
+
+
+def test_an_approval_goes_up_as_openai_expects_it() -> None:
+    answer = events.ItemCreate(item=Item(type="mcp_approval_response", id="m", approval_request_id="a", approve=True))
+    model = _CLIENT.validate_json(events.encode(answer))
+    assert isinstance(model.item, theirs.RealtimeMcpApprovalResponse)
+    assert model.item.approve is True
+
+
+def test_null_tools_of_a_listing_that_failed_are_no_error() -> None:
+    raw = b'{"type":"response.output_item.done","response_id":"r","item":{"type":"mcp_list_tools","server_label":"s","tools":null}}'
+    assert isinstance(events.decode_server(raw), events.OutputItemDone)
+
+
+# beta names ---------------------------------------------------------------------------------------------------------------
+
+_BETA_PART = {"event_id": "e", "response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+_BETA_MESSAGE = {
+    "id": "i",
+    "object": "realtime.item",
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "audio", "transcript": "hi"}],
+}
+BETA: list[tuple[str, dict[str, Any], events.ServerEvent]] = [
+    ("response.audio.delta", _BETA_PART | {"delta": "AQI="}, events.OutputAudioDelta(**_PART, delta=b"\x01\x02")),
+    ("response.audio.done", _BETA_PART, events.OutputAudioDone(**_PART)),
+    ("response.audio_transcript.delta", _BETA_PART | {"delta": "h"}, events.OutputTranscriptDelta(**_PART, delta="h")),
+    ("response.audio_transcript.done", _BETA_PART | {"transcript": "hi"}, events.OutputTranscriptDone(**_PART, transcript="hi")),
+    ("response.text.delta", _BETA_PART | {"delta": "h"}, events.OutputTextDelta(**_PART, delta="h")),
+    ("response.text.done", _BETA_PART | {"text": "hi"}, events.OutputTextDone(**_PART, text="hi")),
+    (
+        "conversation.item.created",
+        {"event_id": "e", "previous_item_id": "h", "item": _BETA_MESSAGE},
+        events.ItemAdded(
+            event_id="e",
+            previous_item_id="h",
+            item=Item(type="message", id="i", object="realtime.item", role="assistant", content=[Content(type="audio", transcript="hi")]),
+        ),
+    ),
+    (
+        "transcription_session.updated",
+        {"event_id": "e", "session": {"modalities": ["text"]}},
+        events.SessionUpdated(event_id="e", session={"modalities": ["text"]}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "event"), BETA, ids=[name for name, _, _ in BETA])
+def test_beta_names_come_as_what_ga_calls_them(name: str, fields: dict[str, Any], event: events.ServerEvent) -> None:
+    decoded = events.decode_server(msgspec.json.encode({**fields, "type": name, "new": 1}))
+    assert type(decoded) is type(event)  # not a subclass: handlers are found by the very class
+    assert decoded == event
+
+
+def test_every_beta_name_is_held_against_ga() -> None:
+    assert {name for name, _, _ in BETA} == set(events.BETA_NAMES)
+    assert not set(events.BETA_NAMES) & set(events.SERVER_EVENTS)
+
+
+def test_a_malformed_beta_event_is_blamed_likewise() -> None:
+    with pytest.raises(WireMalformed) as caught:
+        events.decode_server(b'{"type":"response.audio.delta","event_id":"e"}')
+    assert (caught.value.code, caught.value.param, caught.value.event_id) == ("missing_required_parameter", "delta", "e")
+
+
+def test_a_client_has_no_beta_names() -> None:
+    assert isinstance(events.decode_client(b'{"type":"conversation.item.created","item":{"type":"message"}}'), events.Unknown)
+
+
+def test_content_of_beta_type_is_taken() -> None:
+    raw = b'{"type":"response.content_part.done","response_id":"r","item_id":"i","part":{"type":"text","text":"hi"}}'
+    decoded = events.decode_server(raw)
+    assert isinstance(decoded, events.ContentPartDone)
+    assert decoded.part.text == "hi"
+    assert isinstance(events.decode_server(b'{"type":"conversation.created","conversation":{"id":"c"}}'), events.Unknown)
 
 
 def _without_nulls(value: Any) -> Any:
