@@ -22,15 +22,15 @@ from websockets.sync.server import ServerConnection
 from tests.network.process import PATIENCE_S, serving
 from voiced import messages
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
-from voiced.network import wire as wire_module
+from voiced.network import reach
 from voiced.network.quote import Quote
-from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Wire, frame
+from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
 
 pytestmark = pytest.mark.system
 
 
 def connect(url: str, token: str = "sk-secret") -> Wire:
-    connecting = Connecting(url, [f"Authorization: Bearer {token}"], url, "m", Quote(token))
+    connecting = Connecting(Target(url, token=token, where=url, model="m"), Quote(token))
     assert select.select([connecting.fd], [], [], PATIENCE_S)[0]
     return connecting.result(time.monotonic_ns())
 
@@ -181,7 +181,7 @@ def test_a_handshake_that_fails_in_a_way_nobody_thought_of_is_told_too(monkeypat
     def fall(*args: object) -> VoicedError:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(wire_module, "refusal", fall)
+    monkeypatch.setattr(reach, "refusal", fall)
     with pytest.raises(ServerUnreachable):
         connect("ws://127.0.0.1:9/")
 
@@ -260,7 +260,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: tuple[Pat
 )
 def test_only_a_server_without_tls_is_given_up(answer: bytes, kind: type[VoicedError]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        connecting = Connecting(f"wss://127.0.0.1:{listener.getsockname()[1]}/", [], "host", "m", Quote(""))
+        connecting = Connecting(Target(f"wss://127.0.0.1:{listener.getsockname()[1]}/", where="host"), Quote(""))
         with listener.accept()[0] as peer:
             peer.recv(4096)
             peer.sendall(answer)

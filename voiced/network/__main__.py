@@ -18,10 +18,11 @@ from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, S
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
 from voiced.errors import VoicedError
 from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
-from voiced.network import configure, events, outputs, reconnect
+from voiced.network import events, outputs, reconnect
 from voiced.network.hello import Phase
 from voiced.network.inbox import Inbox
 from voiced.network.quote import Quote
+from voiced.network.reach import target
 from voiced.network.session import Session
 from voiced.network.wire import Connecting, ConnectionEnded, Wire
 from voiced.shown import public
@@ -86,6 +87,8 @@ class _Network:
             else:
                 self._turn(woken, now)
                 self._due_ns = self._next_due_ns()
+        if self._connecting is not None:
+            self._connecting.abandon()
         if self._wire is not None:
             self._wire.close()
 
@@ -156,8 +159,7 @@ class _Network:
     # the WebSocket -------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        url, model = self._settings.get("url") or "", self._settings.get("model") or ""
-        self._connecting = Connecting(url, configure.headers(self._settings), self._where, model, self._quote)
+        self._connecting = Connecting(target(self._settings), self._quote)
         self._child.watch(self._connecting.fd)
 
     def _connected(self, connecting: Connecting, now: MonoNs) -> None:

@@ -5,18 +5,26 @@ from typing import Final
 #: The server's own words, within a message of ours.
 _WORDS: Final = 200
 MESSAGE: Final = 400
+#: Keys that a command told are good for an hour or so; older ones are worth nothing.
+_SECRETS: Final = 8
 
 
 class Quote:
-    """Makes one line of bounded length, without control characters, that UTF-8 can hold, and without our key: servers have
+    """Makes one line of bounded length, without control characters, that UTF-8 can hold, and without our keys: servers have
     been seen to repeat the key that they refuse."""
 
     def __init__(self, token: str | None) -> None:
-        self._token = token or ""
+        self._secrets: tuple[str, ...] = ()
+        self.hide(token)
+
+    def hide(self, secret: str | None) -> None:
+        """From now on this is not to be seen either; also from another thread. Of many, the last few."""
+        if secret and secret not in self._secrets:
+            self._secrets = (secret, *self._secrets)[:_SECRETS]
 
     def __call__(self, text: str, longest: int = _WORDS) -> str:
         text = text.encode("utf-8", "replace").decode()  # JSON can name lone surrogates, which msgpack refuses
         text = "".join(char if char.isprintable() else " " for char in text)
-        if self._token:
-            text = text.replace(self._token, "***")  # before it is cut: half a key is a secret too
+        for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
+            text = text.replace(secret, "***")  # before it is cut: half a key is a secret too
         return " ".join(text.split())[:longest]

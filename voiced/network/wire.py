@@ -1,11 +1,10 @@
-"""The WebSocket: the only importer of websocket-client, whose handshake and frames are used over a socket that never blocks.
+"""The WebSocket: websocket-client's handshake and frames, over a socket that never blocks.
 
 What matters here is to empty the socket fast: the library's own `recv` makes a chain of calls and several system calls a
 frame. So the socket is read in pieces of up to 256 KiB, and the library's frame parser is fed from memory (8 us a small
 frame, 12 us one of 16 KB, measured). UTF-8 is left to the JSON decoder, which refuses what is none.
 """
 
-import json
 import logging
 import os
 import socket
@@ -16,9 +15,11 @@ from typing import Any
 
 import websocket
 
-from voiced.errors import ServerUnreachable, UrlInvalid, VoicedError
-from voiced.network import reconnect
+from voiced.errors import ServerUnreachable, VoicedError
+from voiced.network import reach
+from voiced.network.credentials import KeyCommand, headers
 from voiced.network.quote import Quote
+from voiced.network.reach import Target as Target
 
 _READ_BYTES = 256 << 10
 #: Most that is read before the caller gets a chance to look at its other sockets.
@@ -29,11 +30,10 @@ _FLOOD_BYTES = 128 << 10
 LONGEST_MESSAGE_BYTES = 32 << 20
 #: Unsent output: 16 s of microphone. A server that takes nothing for so long is gone.
 _MOST_UNSENT_BYTES = 1 << 20
-CONNECT_TIMEOUT_S = 10.0
+#: From the first byte on to the answer of the upgrade; the steps have time-outs of their own.
+_HANDSHAKE_S = 25.0
 #: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
 QUIET_NS = 20_000_000_000
-#: OpenSSL's words for an answer that is no TLS at all.
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
 _NORMAL, _TOO_BIG, _PROTOCOL = websocket.STATUS_NORMAL, websocket.STATUS_MESSAGE_TOO_BIG, websocket.STATUS_PROTOCOL_ERROR
 
 
@@ -262,73 +262,101 @@ def frame(data: bytes, opcode: int) -> bytes:
 # the handshake -----------------------------------------------------------------------------------------------------------
 
 
-class Connecting:
-    """A handshake in a thread of its own: names, TCP, TLS and the upgrade take seconds where the network is bad, and the
-    loop must go on meanwhile. `fd` becomes readable when `result` has something."""
+class _Abandoned(Exception):
+    """Nobody waits for this connection any more."""
 
-    def __init__(self, url: str, headers: list[str], where: str, model: str, quote: Quote) -> None:
+
+class Connecting:
+    """A handshake in a thread of its own: the key's command, names, TCP, TLS and the upgrade take seconds where the network
+    is bad, and the loop must go on meanwhile. `fd` becomes readable when `result` has something. Then either `result` or
+    `abandon`, once."""
+
+    def __init__(self, target: Target, quote: Quote) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._outcome: Any = ServerUnreachable(f"can't connect to {where}")
-        self._thread = threading.Thread(target=self._run, args=(url, headers, where, model, quote), name="connect", daemon=True)
+        self._target = target
+        self._quote = quote
+        self._lock = threading.Lock()
+        self._abandoned = self._done = False
+        self._socket: socket.socket | None = None
+        self._command = KeyCommand(target.token_command, quote)
+        self._outcome: Any = ServerUnreachable(f"can't connect to {target.where}")
+        self._thread = threading.Thread(target=self._run, name="connect", daemon=True)
         self._thread.start()
 
     def result(self, now_ns: int) -> Wire:
-        """The open connection. Raises the VoicedError that says why there is none. Only when `fd` is readable, once."""
+        """The open connection. Raises the VoicedError that says why there is none. Only when `fd` is readable."""
         self._thread.join()
         os.close(self.fd)
         if isinstance(self._outcome, VoicedError):
             raise self._outcome
         return Wire(self._outcome, now_ns)
 
-    def _run(self, url: str, headers: list[str], where: str, model: str, quote: Quote) -> None:
+    def abandon(self) -> None:
+        """Gives it up at once, whatever it has come to; `fd` must not be watched any more. What it has open is closed, at
+        the latest when the step that it is in has timed out."""
+        with self._lock:
+            self._abandoned = True
+            os.close(self.fd)
+            self._hang_up()
+            if self._done and self._socket is not None:
+                self._socket.close()
+        self._command.stop()
+
+    def _run(self) -> None:
+        outcome = self._outcome
         try:
-            self._outcome = websocket.create_connection(
-                url,
-                timeout=CONNECT_TIMEOUT_S,
-                header=headers,
+            outcome = self._connect()
+        except Exception as error:  # whatever it is, the loop has to hear of it
+            outcome = reach.refusal(error, self._target, self._quote)
+        finally:
+            with self._lock:
+                self._outcome, self._done = outcome, True
+                if self._socket is not None and (self._abandoned or isinstance(outcome, VoicedError)):
+                    self._socket.close()
+                if not self._abandoned:
+                    os.eventfd_write(self.fd, 1)  # come what may, or the loop waits for us for ever
+
+    def _connect(self) -> Any:
+        target = self._target
+        self._quote.hide(target.token)
+        self._quote.hide(reach.password_in(target.proxy))
+        key = self._command.key() if target.token_command else target.token
+        late = threading.Timer(_HANDSHAKE_S, self._late)  # a server may say a byte every nine seconds
+        late.daemon = True
+        late.start()
+        try:
+            plain = self._hold(reach.tcp(target))
+            secure = self._hold(reach.tls(plain, target))
+            if isinstance(secure, ssl.SSLSocket):
+                secure.do_handshake()
+            return websocket.create_connection(
+                target.url,
+                socket=secure,
+                header=headers(target.auth, key),
                 suppress_origin=True,
                 redirect_limit=0,  # or our key would follow to wherever the server points
                 skip_utf8_validation=True,
                 enable_multithread=False,
             )
-        except Exception as error:  # whatever it is, the loop has to hear of it
-            self._outcome = refusal(error, where, model, quote)
         finally:
-            os.eventfd_write(self.fd, 1)  # come what may, or the loop waits for us for ever
+            late.cancel()
 
+    def _hold(self, opened: socket.socket) -> socket.socket:
+        """From now on this is what is closed."""
+        with self._lock:
+            self._socket = opened
+            if self._abandoned:
+                raise _Abandoned
+        return opened
 
-def refusal(error: Exception, where: str, model: str, quote: Quote) -> VoicedError:
-    """The error of ours behind a failed handshake. Never quotes the request: it holds the key."""
-    if isinstance(error, websocket.WebSocketBadStatusException):
-        return reconnect.from_status(where, model, error.status_code, quote(_told(error.resp_body)))
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message
-        return ServerUnreachable(f"the certificate of {where} can't be verified ({why}); check the URL, the clock and ca-certificates")
-    if isinstance(error, ssl.SSLError):
-        if error.reason in _NO_TLS:
-            return UrlInvalid(f"{where} does not speak TLS ({error.reason}); a server without TLS has a ws:// URL")
-        return ServerUnreachable(f"{where} broke off the TLS handshake ({error.reason or error}); a server without TLS has a ws:// URL")
-    if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
-        return ServerUnreachable(f"the host of {where} is not known; check realtime.url and the network")
-    if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
-        return ServerUnreachable(f"{where} does not answer")
-    if isinstance(error, websocket.WebSocketProxyException):
-        return ServerUnreachable(f"the proxy refuses the way to {where}: {error}")
-    if isinstance(error, websocket.WebSocketConnectionClosedException):
-        return ServerUnreachable(f"{where} closed the connection at once")
-    if isinstance(error, websocket.WebSocketException):
-        return UrlInvalid(f"{where} is no WebSocket server ({error}); check realtime.url")
-    if isinstance(error, ValueError):
-        return UrlInvalid(f"realtime.url {where!r} can't be used ({error}); it looks like wss://host/v1/realtime")
-    if isinstance(error, OSError):
-        return ServerUnreachable(f"can't reach {where}: {error.strerror or error}")
-    return ServerUnreachable(f"can't connect to {where}: {type(error).__name__}")
+    def _late(self) -> None:
+        with self._lock:
+            self._hang_up()
 
-
-def _told(body: bytes | None) -> str:
-    """What an HTTP error's body says: code and message of the API's error object, or nothing."""
-    try:
-        error = json.loads(body or b"{}")["error"]
-        return f"{error.get('code') or ''} {error.get('message') or ''}".strip()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""
+    def _hang_up(self) -> None:
+        """Wakes the thread from what it waits for on its socket."""
+        if self._socket is not None:
+            try:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not TLS's own, which would pull its state from under the thread
+            except OSError as error:
+                logging.debug("it was closed already: %s", error)
