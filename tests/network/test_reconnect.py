@@ -1,6 +1,16 @@
 import pytest
 
-from voiced.errors import KeyRefused, ModelRefused, ProtocolViolated, ServerUnreachable, SessionRefused, UrlInvalid, VoicedError
+from voiced.errors import (
+    KeyRefused,
+    KeyUnavailable,
+    ModelRefused,
+    ProtocolViolated,
+    QuotaExhausted,
+    ServerUnreachable,
+    SessionRefused,
+    UrlInvalid,
+    VoicedError,
+)
 from voiced.network import reconnect
 from voiced.network.reconnect import Backoff
 
@@ -27,6 +37,90 @@ def test_only_a_healthy_session_starts_over() -> None:
     backoff.opened(10 * S)
     assert backoff.lost(15 * S, 1) == 0.5
     assert backoff.lost(16 * S, 1) == 1.0
+
+
+def test_a_healthy_session_that_came_of_age_is_followed_at_once() -> None:
+    backoff = Backoff()
+    backoff.lost(0, 1)
+    backoff.opened(0)
+    assert backoff.lost(5 * S, 1, at_once=True) == 0.0
+    assert backoff.lost(6 * S, 1, at_once=True) == 1.0  # the next did not even open
+    backoff.opened(7 * S)
+    assert backoff.lost(8 * S, 1, at_once=True) == 2.0  # a server that lets nobody stay is not hammered
+
+
+def test_after_a_sleep_all_is_new() -> None:
+    backoff = Backoff()
+    for _ in range(5):
+        backoff.lost(0, 1)
+    backoff.verdict(KeyRefused("no"), by_command=True)
+    backoff.forget()
+    assert backoff.lost(0, 1) == 0.5
+    assert not backoff.verdict(KeyRefused("no"), by_command=True).fatal
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "old"),
+    [
+        (1001, "", True),
+        (1001, "Your session hit the maximum duration of 60 minutes.", True),
+        (1000, "Your session hit the maximum duration of 60 minutes.", True),
+        (4000, "invalid_request_error.session_expired", True),
+        (0, "session_expired", True),
+        (1000, "", False),
+        (1006, "", False),
+        (1008, "session_limit_reached", False),
+    ],
+)
+def test_which_ends_are_those_of_age(code: int, reason: str, old: bool) -> None:
+    assert reconnect.expired(code, reason) is old
+
+
+def test_a_key_of_a_command_is_asked_for_once_more() -> None:
+    backoff = Backoff()
+    refused = KeyRefused("no")
+    again = backoff.verdict(refused, by_command=True)
+    assert type(again) is KeyUnavailable
+    assert not again.fatal
+    backoff.lost(0, 1)
+    assert backoff.verdict(refused, by_command=True) is refused
+
+
+def test_a_key_that_was_good_may_be_refused_once_again() -> None:
+    backoff = Backoff()
+    backoff.verdict(KeyRefused("no"), by_command=True)
+    backoff.opened(0)
+    assert not backoff.verdict(KeyRefused("no"), by_command=True).fatal
+
+
+@pytest.mark.parametrize(("error", "by_command"), [(KeyRefused("no"), False), (ModelRefused("no"), True), (ServerUnreachable("no"), True)])
+def test_nothing_else_is_asked_twice(error: VoicedError, by_command: bool) -> None:
+    assert Backoff().verdict(error, by_command=by_command) is error
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
+def test_an_exhausted_quota_is_final_and_says_the_way_out(code: str) -> None:
+    ways = (
+        reconnect.from_status(WHERE, "x", 429, f"{code} You exceeded your current quota"),
+        reconnect.from_status(WHERE, "x", 403, f"{code} no"),
+        reconnect.from_code(WHERE, "x", code, "You exceeded your current quota"),
+        reconnect.from_close(WHERE, "x", 1008, f"invalid_request_error.{code}"),
+        reconnect.from_close(WHERE, "x", 4000, f"{code}: You exceeded your current quota"),
+    )
+    for error in ways:
+        assert isinstance(error, QuotaExhausted)
+        assert error.fatal
+        assert "voicectl reload" in error.message
+
+
+def test_what_passes_is_not_final() -> None:
+    for code in ("rate_limit_exceeded", "session_limit_reached"):
+        assert reconnect.from_code(WHERE, "x", code, "slow down") is None
+        assert reconnect.from_close(WHERE, "x", 1008, code) is None
+    assert type(reconnect.from_status(WHERE, "x", 429, "rate_limit_exceeded slow down")) is ServerUnreachable
+    busy = reconnect.broken(1008, "the server closed the connection (code 1008: session_limit_reached)")
+    assert type(busy) is ServerUnreachable
+    assert "no session free" in busy.message
 
 
 @pytest.mark.parametrize(
