@@ -71,7 +71,6 @@ _BUSY_CODES = frozenset({"session_limit_reached"})
 _EXPIRED_CODES = frozenset({"session_expired"})
 #: As the reason of a close, or as the message of an error (realtime-protocol 1.5).
 _EXPIRED_WORDS: Final = "maximum duration"
-GOING_AWAY: Final = 1001
 #: Our own verdicts on what the server sent: protocol error, message too big.
 _PROTOCOL_CLOSES: Final = frozenset({1002, 1009})
 _SHAPE_CODES = frozenset({"beta_api_shape_disabled"})
