@@ -2,37 +2,76 @@
 
 Read by the supervisor: `--config FILE`, `VOICED_CONFIG` or `$XDG_CONFIG_HOME/voiced/config.toml`, then
 `VOICED_SECTION__KEY` from the environment. All problems are reported at once. A secret never sits here: only where it
-is to be found (`voiced.secret`). Beside the keys stand the tables, whose rows
-people name themselves: [tools.weather].
+is to be found (`voiced.secret`). Beside the keys stand the tables, whose rows people name themselves: [tools.weather].
 """
 
 import contextlib
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from voiced.checks import complaint, did_you_mean, name_complaint, shown
 from voiced.errors import ConfigInvalid
-from voiced.keys import KEYS, Key
+from voiced.keys import KEYS, TABLES, Key
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_NO_PROFILE = ("", "none")
+#: Where the key is. Who says one of them anew says them all anew.
+_KEY_SOURCES = ("realtime.api_key_env", "realtime.api_key_file", "realtime.api_key_command")
+#: What another provider can do nothing with, or (the key) must not get.
+_OF_A_PROVIDER = ("realtime.url", "realtime.model", "realtime.voice", "realtime.transcription_model", "realtime.auth", *_KEY_SOURCES)
+
+Values = dict[str, Any]
+Rows = dict[str, dict[str, Values]]
 
 
 class Config:
-    """The settings of one run: `config["audio.frame_ms"]`."""
+    """The settings of one run: `config["audio.frame_ms"]`, `config.table("tools")["weather"]["command"]`."""
 
-    def __init__(self, values: Mapping[str, Any], source: str) -> None:
+    def __init__(self, values: Mapping[str, Any], source: str, rows: Rows | None = None, base: "Config | None" = None) -> None:
         self._values = {key.name: values.get(key.name, key.default) for key in KEYS.values()}
+        self._rows = rows or {}
         self.source = source
+        #: The settings without any profile: the whole tables.
+        self.base = base or self
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
-    def section(self, prefix: str) -> dict[str, Any]:
+    def section(self, prefix: str) -> Values:
         """The keys below `prefix`, without it."""
         start = prefix + "."
         return {name.removeprefix(start): value for name, value in self._values.items() if name.startswith(start)}
+
+    def table(self, name: str) -> dict[str, Values]:
+        """The rows of a table by their names, as far as the profile has them; what a row leaves out is as by default."""
+        keys = TABLES[name].keys.values()
+        return {row: {key.name: given.get(key.name, key.default) for key in keys} for row, given in self._rows.get(name, {}).items()}
+
+    def with_profile(self, name: str) -> "Config":
+        """These settings under the profile of that name in place of another; "" or "none" for none.
+
+        Where a profile names another provider, model, voice, URL and key of the former's are left out with it. Raises
+        ConfigInvalid for a name that there is not.
+        """
+        base, profiles = self.base, self.base._rows.get("profiles", {})
+        if name in _NO_PROFILE:
+            return Config(base._values | {"realtime.profile": ""}, base.source, base._rows, base)
+        if name not in profiles:
+            raise ConfigInvalid(_no_profile(name, profiles))
+        row = {f"realtime.{key}": value for key, value in profiles[name].items() if key != "tools"}
+        values = dict(base._values)
+        if _service(row.get("realtime.provider", values["realtime.provider"])) != _service(values["realtime.provider"]):
+            values |= {key: KEYS[key].default for key in _OF_A_PROVIDER}
+        values = _overlaid(values, row) | {"realtime.profile": name}
+        rows = dict(base._rows)
+        if "tools" in profiles[name]:
+            for table in ("tools", "mcp"):
+                rows[table] = {tool: given for tool, given in rows.get(table, {}).items() if tool in profiles[name]["tools"]}
+            if values["realtime.tool_choice"] not in (*_TOOL_CHOICES, *rows["tools"]):
+                values["realtime.tool_choice"] = KEYS["realtime.tool_choice"].default
+        return Config(values, base.source, rows, base)
 
 
 def default_path(env: Mapping[str, str]) -> Path:
@@ -41,7 +80,7 @@ def default_path(env: Mapping[str, str]) -> Path:
 
 
 def load(named: Path | None, env: Mapping[str, str] = os.environ) -> Config:
-    """The settings from file and environment.
+    """The settings from file and environment, under the profile that they begin with.
 
     Raises ConfigInvalid with every problem, a line each, where there are any.
     """
@@ -56,11 +95,16 @@ def load(named: Path | None, env: Mapping[str, str] = os.environ) -> Config:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"can't read the configuration {path}: {error}") from error
-    values, problems = _from_tree(_parsed(text, path), str(path))
-    env_values, env_problems = _from_env(env)
-    if problems or env_problems:
-        raise ConfigInvalid("\n".join([*problems, *env_problems]))
-    return Config({**values, **env_values}, str(path) if text else "defaults")
+    problems: list[str] = []
+    values, rows = _from_tree(_parsed(text, path), str(path), problems)
+    env_values = _from_env(env, problems)
+    values = _overlaid(values, env_values)
+    for name, problem in _contradictions(values, rows):
+        problems.append(f"{_variable_of(name) if name in env_values else path}: {problem}")
+    if problems:
+        raise ConfigInvalid("\n".join(problems))
+    config = Config(values, str(path) if text else "defaults", rows)
+    return config.with_profile(config["realtime.profile"])
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
@@ -70,82 +114,170 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigInvalid(f"{path} is not TOML: {error}") from error
 
 
-def _from_tree(tree: dict[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
+# from file and environment -----------------------------------------------------------------------------------------------
+
+
+def _from_tree(tree: dict[str, Any], where: str, problems: list[str]) -> tuple[Values, Rows]:
+    values: Values = {}
+    rows: Rows = {}
 
     def walk(branch: dict[str, Any], prefix: str) -> None:
         for part, value in branch.items():
             name = f"{prefix}{part}"
             if name in KEYS:
-                _take(KEYS[name], value, where, values, problems)
+                _take(KEYS[name], value, where, name, name, values, problems)
+            elif name in TABLES:
+                rows[name] = _rows(name, value, where, problems)
             elif isinstance(value, dict) and any(known.startswith(name + ".") for known in KEYS):
                 walk(value, name + ".")
             else:
-                problems.append(f"{where}: no setting `{name}`{_did_you_mean(name)}")
+                problems.append(f"{where}: no setting `{name}`{did_you_mean(name, KEYS)}")
 
     walk(tree, "")
-    return values, problems
+    _read_instructions(values, "realtime.", where, problems)
+    return values, rows
 
 
-def _from_env(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
+def _rows(table: str, branch: object, where: str, problems: list[str]) -> dict[str, Values]:
+    if not isinstance(branch, dict):
+        problems.append(f"{where}: {table} must be a table, as [{table}.NAME] ({TABLES[table].doc})")
+        return {}
+    rows: dict[str, Values] = {}
+    for row, fields in branch.items():
+        name = f"{table}.{row}"
+        if not isinstance(fields, dict):
+            problems.append(f"{where}: {name} must be a table, as [{name}] ({TABLES[table].doc})")
+            continue
+        if wrong := name_complaint(table, row):
+            problems.append(f"{where}: [{name}] {wrong}")
+        rows[row] = _row(table, name, fields, where, problems)
+    return rows
+
+
+def _row(table: str, name: str, fields: dict[str, Any], where: str, problems: list[str]) -> Values:
+    keys, values = TABLES[table].keys, Values()
+    for part, value in fields.items():
+        full = f"{name}.{part}"
+        if part in keys:
+            rule = f"realtime.{part}" if table == "profiles" else f"{table}.{part}"
+            _take(keys[part], value, where, full, rule, values, problems)
+        elif isinstance(value, dict):
+            problems.append(
+                f'{where}: no setting `{full}`; a name with a dot needs quotes, as in [{table}."{name.partition(".")[2]}.{part}"]'
+            )
+        else:
+            problems.append(f"{where}: no setting `{full}`{did_you_mean(full, (f'{name}.{known}' for known in keys))}")
+    if table == "mcp" and not fields.get("url"):
+        problems.append(f"{where}: {name}.url is missing ({keys['url'].doc})")
+    _read_instructions(values, "", where, problems)
+    return values
+
+
+def _from_env(env: Mapping[str, str], problems: list[str]) -> Values:
+    values: Values = {}
     for variable, text in env.items():
         if not variable.startswith("VOICED_") or "__" not in variable:
             continue
         name = variable.removeprefix("VOICED_").lower().replace("__", ".")
         key = KEYS.get(name)
         if key is None:
-            problems.append(f"{variable}: no setting `{name}`{_did_you_mean(name)}")
+            in_a_table = name.partition(".")[0] in TABLES
+            problems.append(
+                f"{variable}: no setting `{name}`" + ("; tables stand in the file alone" if in_a_table else did_you_mean(name, KEYS))
+            )
             continue
-        value: Any = text
-        if key.type in (int, float):
-            with contextlib.suppress(ValueError):  # left a string, _take names the problem
-                value = key.type(text)
-        _take(key, value, variable, values, problems)
-    return values, problems
+        try:
+            value = _from_text(key, text)
+        except ValueError:  # of shlex
+            problems.append(f"{variable}: {name} has a quotation that does not end")
+            continue
+        _take(key, value, variable, name, name, values, problems)
+    _read_instructions(values, "realtime.", _variable_of("realtime.instructions_file"), problems)
+    return values
 
 
-def _take(key: Key, value: Any, where: str, values: dict[str, Any], problems: list[str]) -> None:
-    if key.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    complaint = _complaint(key, value)
-    if complaint:
-        problems.append(f"{where}: {key.name} {complaint}, not {_shown(value)} ({key.doc})")
-    elif key.name == "realtime.api_key_env" and value and not _VARIABLE.fullmatch(value):
-        # Most likely the key itself: it must not be printed.
-        problems.append(f"{where}: realtime.api_key_env is the name of a variable, as OPENAI_API_KEY; what is there is none")
+def _from_text(key: Key, text: str) -> Any:
+    """The value that a text of the environment means; the text itself where it means none, which `_take` then names."""
+    if key.type in (int, float):
+        with contextlib.suppress(ValueError):
+            return key.type(text)
+    if key.type is list:
+        import shlex  # 3 ms
+
+        return shlex.split(text)
+    return _BOOLEANS.get(text.lower(), text) if key.type is bool else text
+
+
+def _variable_of(name: str) -> str:
+    return "VOICED_" + name.upper().replace(".", "__")
+
+
+def _take(key: Key, value: Any, where: str, name: str, rule: str, values: Values, problems: list[str]) -> None:
+    if key.type is float and type(value) is int:
+        with contextlib.suppress(OverflowError):
+            value = float(value)
+    if key.type is list and isinstance(value, list):
+        value = tuple(value)
+    wrong = complaint(key, value, rule)
+    if wrong:
+        problems.append(f"{where}: {name} {wrong}{shown(name, value)} ({key.doc})")
     else:
         values[key.name] = value
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _read_instructions(values: Values, prefix: str, where: str, problems: list[str]) -> None:
+    """Puts the text of the file, where one is named, in the place of the instructions."""
+    named, most = values.get(f"{prefix}instructions_file"), KEYS["realtime.instructions"].most
+    if not named or most is None:
+        return
+    try:
+        with Path(named).expanduser().open(encoding="utf-8") as file:
+            text = file.read(int(most) + 1).strip()
+    except (OSError, ValueError, RuntimeError) as error:  # no text, a NUL in the name, no such ~user
+        reason = error.strerror if isinstance(error, OSError) else "it is not text" if isinstance(error, UnicodeError) else "no such file"
+        problems.append(f"{where}: can't read instructions_file {named!r}: {reason}")
+        return
+    if len(text) > most:
+        problems.append(f"{where}: instructions_file {named!r} must hold at most {most:g} characters")
+    values[f"{prefix}instructions"] = text
 
 
-def _complaint(key: Key, value: Any) -> str | None:
-    if type(value) is not key.type:
-        return f"must be of type {key.type.__name__}"
-    if key.choices and value not in key.choices:
-        return "must be one of " + ", ".join(str(choice) for choice in key.choices)
-    size: Any = len(value) if isinstance(value, str) else value
-    if key.least is not None and not size >= key.least:
-        return f"must be at least {key.least:g}"
-    if key.most is not None and not size <= key.most:
-        return f"must be at most {key.most:g}" + (" characters" if isinstance(value, str) else "")
-    return None
+# what they say together --------------------------------------------------------------------------------------------------
+
+_TOOL_CHOICES = ("auto", "none", "required")
 
 
-def _did_you_mean(name: str) -> str:
-    import difflib  # 10 ms that only a mistake is worth
+def _overlaid(values: Values, layer: Values) -> Values:
+    if any(key in layer for key in _KEY_SOURCES):
+        values = values | {key: KEYS[key].default for key in _KEY_SOURCES}
+    return values | layer
 
-    if name.endswith(("api_key", ".key", ".token")):
-        return "; a key never sits in the settings: realtime.api_key_env or realtime.api_key_file says where it is"
-    close = difflib.get_close_matches(name, KEYS, 1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+
+def _service(provider: str) -> str:
+    return "openai" if provider == "auto" else provider
+
+
+def _no_profile(name: str, profiles: Mapping[str, Values]) -> str:
+    there_are = f"there are {', '.join(profiles)}" if profiles else "there are none: [profiles.NAME] in the settings makes one"
+    return f"no profile `{name}`; {there_are}"
+
+
+def _contradictions(values: Values, rows: Rows) -> Iterator[tuple[str, str]]:
+    """What is wrong between settings that are right by themselves: (setting, problem)."""
+    tools, mcp, profiles = (rows.get(table, {}) for table in ("tools", "mcp", "profiles"))
+    first = values.get("realtime.profile", "")
+    if first not in (*_NO_PROFILE, *profiles):
+        yield "realtime.profile", f"realtime.profile: {_no_profile(first, profiles)}"
+    choice = values.get("realtime.tool_choice", "auto")
+    if choice not in (*_TOOL_CHOICES, *tools):
+        named = f", or one of [tools]: {', '.join(tools)}" if tools else "; [tools] has none"
+        yield "realtime.tool_choice", f"realtime.tool_choice must be one of {', '.join(_TOOL_CHOICES)}{named}{shown('', choice)}"
+    for name, row in profiles.items():
+        unknown = [tool for tool in row.get("tools", ()) if tool not in (*tools, *mcp)]
+        if unknown:
+            there_are = ", ".join([*tools, *mcp]) or "none"
+            yield f"profiles.{name}", f"profiles.{name}.tools: no {', '.join(unknown)} in [tools] and [mcp]; there are {there_are}"

@@ -16,7 +16,7 @@ class Key(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows that people name themselves, each with these keys."""
+    """Rows that people name themselves, each with these keys; a default of None means that what is left out is told apart."""
 
     name: str
     doc: str
@@ -24,6 +24,8 @@ class Table(NamedTuple):
 
 
 _PROVIDERS = ("auto", "openai", "azure", "compatible", "embedded")
+_EFFORTS = ("", "minimal", "low", "medium", "high", "xhigh")
+_AUTH = ("", "bearer", "api-key", "x-api-key", "none")
 _DEVICE = "name, part of a name, or index; `file:PATH` or `null`; empty = system default"
 _RATE = "rate to ask of the device; where it refuses, the device's own is used"
 _INSTRUCTIONS = (
@@ -44,83 +46,37 @@ KEYS: dict[str, Key] = {
         Key("realtime.instructions_file", str, "", "a file with the instructions, instead"),
         Key("realtime.language", str, "", "language of the transcription, as in `en`; empty = found out by the server"),
         Key("realtime.transcription_model", str, "", "model that writes down what you say; empty = the provider's default"),
-        Key(
-            "realtime.noise_reduction", str, "", "the server's, for a microphone near or far; empty = none", ("", "near_field", "far_field")
-        ),
-        Key(
-            "realtime.reasoning_effort",
-            str,
-            "",
-            "of models that reason; empty = the model's",
-            ("", "minimal", "low", "medium", "high", "xhigh"),
-        ),
+        Key("realtime.noise_reduction", str, "", "the server's, by where the microphone is; empty = none", ("", "near_field", "far_field")),
+        Key("realtime.reasoning_effort", str, "", "of models that reason; empty = the model's", _EFFORTS),
         Key("realtime.max_output_tokens", int, 0, "longest answer, tool calls included; 0 = no limit", least=0, most=4096),
         Key("realtime.tool_choice", str, "auto", "`auto`, `none`, `required`, or the name of the tool to use"),
         Key("realtime.truncation", str, "auto", "what the server does when the context is full", ("auto", "disabled", "retention_ratio")),
         Key("realtime.retention_ratio", float, 0.8, "part of the context that `retention_ratio` keeps", least=0.0, most=1.0),
         Key("realtime.context_chars", int, 16_000, "how much of the conversation a new session is told", least=0, most=100_000),
         Key("realtime.rollover_s", int, 300, "how long before a session expires the next one is got ready", least=30, most=1800),
-        Key(
-            "realtime.idle_disconnect_s",
-            int,
-            0,
-            "silence after which the session is closed until `voicectl wake`; 0 = never",
-            least=0,
-            most=86_400,
-        ),
+        Key("realtime.idle_disconnect_s", int, 0, "silence that closes the session until `voicectl wake`; 0 = never", least=0, most=86_400),
         Key("realtime.report_aloud", bool, False, "say aloud that an answer failed"),
-        Key(
-            "realtime.auth",
-            str,
-            "",
-            "how the key is sent; empty = as the provider wants it",
-            ("", "bearer", "api-key", "x-api-key", "none"),
-        ),
-        Key(
-            "realtime.api_key_env",
-            str,
-            "",
-            "environment variable that holds the key; empty = OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY",
-        ),
+        Key("realtime.auth", str, "", "how the key is sent; empty = as the provider wants it", _AUTH),
+        Key("realtime.api_key_env", str, "", "variable that holds the key; empty = OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY"),
         Key("realtime.api_key_file", str, "", "file that holds the key; refused where others may read it"),
         Key("realtime.api_key_command", list, (), "program and arguments that print the key; run anew for each connection"),
         Key("realtime.ca_file", str, "", "certificates to trust instead of the system's, in PEM"),
-        Key(
-            "turn.mode", str, "vad", "how a turn of yours begins and ends: the server hears it, or `voicectl talk`", ("vad", "push_to_talk")
-        ),
+        Key("turn.mode", str, "vad", "what begins and ends your turn: your voice, or `voicectl talk`", ("vad", "push_to_talk")),
         Key("turn.detection", str, "server_vad", "what the server goes by: silence, or sense", ("server_vad", "semantic_vad")),
         Key("turn.threshold", float, 0.5, "server_vad: how sure it must be that it hears speech", least=0.0, most=1.0),
         Key("turn.prefix_padding_ms", int, 300, "server_vad: sound kept from before the speech", least=0, most=5000),
         Key("turn.silence_ms", int, 500, "server_vad: silence that ends your turn", least=50, most=10_000),
-        Key(
-            "turn.idle_timeout_ms",
-            int,
-            0,
-            "server_vad: silence after which the assistant speaks up, 5000 to 30000; 0 = never",
-            least=0,
-            most=30_000,
-        ),
+        Key("turn.idle_timeout_ms", int, 0, "server_vad: silence that makes it speak up, from 5000; 0 = never", least=0, most=30_000),
         Key("turn.eagerness", str, "auto", "semantic_vad: how soon it takes your turn for ended", ("auto", "low", "medium", "high")),
         Key("turn.talk_limit_s", int, 120, "push_to_talk: a key that is held longer counts as released", least=5, most=600),
-        Key(
-            "tool.timeout_s", float, 20.0, "how long a tool may take before the model is told that it did not answer", least=0.1, most=600.0
-        ),
+        Key("tool.timeout_s", float, 20.0, "after which the model is told that a tool did not answer", least=0.1, most=600.0),
         Key("allow.executables", bool, False, "run the programs that [tools] names"),
         Key("allow.recording", bool, False, "let `voicectl record` write what goes over the wire to a file"),
         Key("allow.unencrypted", bool, False, "connect to ws:// beyond this machine: whoever is on the way hears and reads everything"),
         Key("memory.keep", bool, True, "write down what was said, in ~/.local/state/voiced"),
         Key("memory.days", int, 30, "how long that is kept", least=1, most=3650),
-        Key(
-            "memory.resume_min",
-            int,
-            30,
-            "a new start goes on with what was said in the last so many minutes; 0 = never",
-            least=0,
-            most=10_080,
-        ),
-        Key(
-            "cost.daily_cap_usd", float, 0.0, "no session beyond this a day, with a warning at 80 %; 0 = no limit", least=0.0, most=10_000.0
-        ),
+        Key("memory.resume_min", int, 30, "how far back a new start goes on with what was said; 0 = never", least=0, most=10_080),
+        Key("cost.daily_cap_usd", float, 0.0, "no session beyond this a day, a warning at 80 %; 0 = no limit", least=0.0, most=10_000.0),
         Key("audio.frame_ms", int, 20, "length of a frame of the microphone", (10, 20)),
         Key("audio.capture.device", str, "", _DEVICE),
         Key("audio.capture.channels", int, 1, "channels asked of the device; averaged to one", (1, 2)),
@@ -140,7 +96,7 @@ def _keys(*keys: Key) -> dict[str, Key]:
     return {key.name: key for key in keys}
 
 
-#: What a profile may change, of [realtime].
+#: What a profile may change, of [realtime]. Left out, it is as there.
 _OF_A_PROFILE = [
     "provider",
     "url",
@@ -181,19 +137,13 @@ TABLES: dict[str, Table] = {
                 Key("authorization_env", str, "", "environment variable that holds its token"),
                 Key("authorization_file", str, "", "file that holds its token; refused where others may read it"),
                 Key("allowed_tools", list, (), "the tools that may be used; empty = all"),
-                Key(
-                    "require_approval",
-                    str,
-                    "always",
-                    "ask before each call (`tool.approval` events, `voicectl approve`)",
-                    ("always", "never"),
-                ),
+                Key("require_approval", str, "always", "ask before each call (`tool.approval`, `voicectl approve`)", ("always", "never")),
             ),
         ),
         Table(
             "profiles",
-            "named sets of settings, switched by `voicectl profile NAME`; what is left out is as in [realtime]",
-            {name: KEYS[f"realtime.{name}"]._replace(name=name) for name in _OF_A_PROFILE}
+            "named sets of settings, switched by `voicectl profile NAME`",
+            {name: KEYS[f"realtime.{name}"]._replace(name=name, default=None) for name in _OF_A_PROFILE}
             | _keys(Key("tools", list, None, "the [tools] and [mcp] that it has; left out = all")),
         ),
         Table(
