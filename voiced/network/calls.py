@@ -256,7 +256,7 @@ class Calls:
 
     def _answer(self, call: _Call, output: str, ok: bool, now: MonoNs) -> None:
         if len(output) > LONGEST_OUTPUT:
-            output = f"{output[:LONGEST_OUTPUT]}\n[cut here: {LONGEST_OUTPUT} of {len(output)} characters]"
+            output = f"{output[:LONGEST_OUTPUT]}\n[cut here, after {LONGEST_OUTPUT} characters]"
         call.output = output
         took_ms = (now - call.began_ns) // 1_000_000
         self._out.publish("tool.done", call_id=call.call_id, name=call.name, ok=ok, took_ms=took_ms)
