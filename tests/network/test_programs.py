@@ -23,11 +23,11 @@ class Loop:
 
     def __init__(self, home: Path, **env: str) -> None:
         self.poller = Poller()
-        self.watched: set[int] = set()
+        self.watched: list[int] = []
         self.programs = Programs(self, {"HOME": str(home), "PATH": os.environ["PATH"], **env})
 
     def watch(self, receiver: int) -> None:
-        self.watched.add(receiver)
+        self.watched.append(receiver)
         self.poller.watch(receiver)
 
     def forget(self, receiver: int) -> None:
@@ -121,7 +121,7 @@ def test_a_program_that_can_not_be_started(loop: Loop, argv: tuple[str, ...]) ->
     ended = loop.start(*argv)
     assert ended is not None
     assert (ended.ok, ended.output.startswith("the tool's program can't be started: ")) == (False, True)
-    assert loop.watched == set()
+    assert loop.watched == []
 
 
 def test_what_is_no_text_is_made_text(loop: Loop) -> None:
@@ -201,7 +201,7 @@ def test_what_a_program_leaves_running_is_not_waited_for(loop: Loop) -> None:
 
 def test_an_end_that_is_noticed_before_the_output(loop: Loop) -> None:
     loop.start("echo", "hello")
-    *_, exit_fd = sorted(loop.watched)
+    *_, exit_fd = loop.watched
     while exit_fd not in loop.poller.wait(1000):
         pass
     assert loop.programs.handle({exit_fd}) == [Ended("c1", True, "hello")]
