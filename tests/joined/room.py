@@ -10,7 +10,7 @@ from typing import Any
 from voiced.embedded.conversation import Entry
 from voiced.embedded.engine import Engine
 from voiced.embedded.work import Recognise, Speak, Think
-from voiced.messages import BYTES_PER_MS, Epoch, Flushed, MonoNs, Order
+from voiced.messages import BYTES_PER_MS, Epoch, Flushed, MicFrame, MonoNs, Order
 from voiced.network import events, outputs
 from voiced.network.session import Session
 from voiced.playback.playout import Playout
@@ -52,7 +52,7 @@ class Room:
         self.session = Session(SETTINGS, Epoch(1), lambda: f"client_{next(self._numbers)}")
         self._client(self.session.begin(self._now))
         self._server(self.engine.opened())
-        self._client(self.session.connected(self._now))
+        self._client(self.session.connected(self._now, 0.0))
         self.pass_ms(STEP_MS)
 
     # what a test does ------------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Room:
         for _ in range(max(1, ms // STEP_MS)):
             self.now_ms += STEP_MS
             for _ in range(STEP_MS // 20):
-                self._client(self.session.microphone(bytes(20 * BYTES_PER_MS)))
+                self._client(self.session.microphone(MicFrame(0, self._now, False), bytes(20 * BYTES_PER_MS)))
             self._server(self.engine.hear([0.99 if speaking else 0.01] * (STEP_MS // 32), self._s))
             self._settle()
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from voiced.messages import Epoch, Flushed, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
+from voiced.messages import Epoch, Flushed, MicFrame, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
 from voiced.network.outputs import Broadcast, Output, Play, PlayEnd, PublishEvent, SendEvent
 from voiced.network.session import Session
 
@@ -24,6 +24,8 @@ SETTINGS: dict[str, Any] = {
     "token": "sk-secret",
 }
 MS = 1_000_000
+#: What the wall clock says, at any time.
+UNIX_S = 1_000_000_000.0
 
 
 def sound(ms: float, value: bytes = b"\x01\x00") -> bytes:
@@ -41,7 +43,7 @@ class Script:
         self.out: list[Output] = []
         self.all: list[Output] = []
         if ready:
-            self.do(self.session.connected(self.now))
+            self.do(self.session.connected(self.now, UNIX_S))
             self.event("session.created", session={"type": "realtime", "id": "sess_1"})
             self.event("session.updated", session={"type": "realtime", "id": "sess_1"})
             self.out.clear()
@@ -87,7 +89,11 @@ class Script:
     def speech_stopped(self, item_id: str = "u1") -> list[Output]:
         return self.event("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=900)
 
-    # playback
+    # the microphone and playback
+
+    def microphone(self, ms: float = 20, *, muted: bool = False) -> list[Output]:
+        """One frame, read now."""
+        return self.do(self.session.microphone(MicFrame(0, self.now, muted), sound(ms)))
 
     def started(self, item_id: str) -> list[Output]:
         return self.do(self.session.heard(PlayStarted(item_id, 0, self.session.epoch), self.now))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import MS, SETTINGS, Script, delta, ended, flushes, played, published, sent, sound, text
+from tests.network.script import MS, SETTINGS, UNIX_S, Script, delta, ended, flushes, played, published, sent, sound, text
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, SessionRefused
 from voiced.messages import MonoNs
 from voiced.network.events import Content, InputAudioAppend, ItemCreate, ResponseCreate, SessionUpdate
@@ -26,50 +26,35 @@ def states(outputs: list[Output]) -> list[str]:
 def test_our_settings_are_sent_as_soon_as_the_connection_is_open() -> None:
     script = Script(ready=False)
     assert states(script.do(script.session.begin(script.now))) == ["connecting"]
-    (update,) = of(SendEvent, script.do(script.session.connected(script.now)))
+    (update,) = of(SendEvent, script.do(script.session.connected(script.now, UNIX_S)))
     assert isinstance(update.event, SessionUpdate)
-    assert update.event.session == {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "instructions": "Be brief.",
-        "audio": {
-            "input": {
-                "format": {"type": "audio/pcm", "rate": 24000},
-                "transcription": {"model": "whisper-1", "language": "en"},
-                "turn_detection": {
-                    "type": "server_vad",
-                    "threshold": 0.4,
-                    "prefix_padding_ms": 250,
-                    "silence_duration_ms": 450,
-                    "create_response": True,
-                    "interrupt_response": True,
-                },
-            },
-            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"},
-        },
-    }
+    listening = update.event.session["audio"]["input"]
+    assert update.event.session["instructions"] == "Be brief."
+    assert update.event.session["audio"]["output"]["voice"] == "marin"
+    assert listening["transcription"] == {"model": "whisper-1", "language": "en"}
+    assert (listening["turn_detection"]["threshold"], listening["turn_detection"]["silence_duration_ms"]) == (0.4, 450)
 
 
 def test_ready_when_the_settings_are_answered() -> None:
     script = Script(ready=False)
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     assert of(Opened, script.event("session.created", session={"id": "sess_1", "expires_at": 2_000_000_000})) == []
     out = script.event("session.updated", session={"id": "sess_1"})
     assert of(Opened, out)[0].detail["id"] == "sess_1"
     assert published(out, "session") == [{"connected": True, "reason": None, "attempt": 0, "retry_in_s": None}]
     assert states(out) == ["listening"]
-    assert script.session.hello.expires_at == 2_000_000_000
+    assert script.session.facts(2_000_000_000 - 60)["expires_in_s"] == 60
 
 
 def test_ready_without_session_created() -> None:
     script = Script(ready=False)
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     assert of(Opened, script.event("session.updated", session={}))
 
 
 def test_ready_without_an_answer_to_the_settings_after_a_while() -> None:
     script = Script(ready=False)
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     script.event("session.created", session={})
     assert of(Opened, script.wait(2999)) == []
     assert of(Opened, script.wait(1))
@@ -77,32 +62,46 @@ def test_ready_without_an_answer_to_the_settings_after_a_while() -> None:
 
 def test_a_server_that_says_nothing_is_left() -> None:
     script = Script(ready=False)
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     assert of(Disconnect, script.wait(10_000))
     assert script.session.wake_ns is None
 
 
-def test_refused_settings_are_told_and_the_session_goes_on_where_there_is_one() -> None:
+def test_what_is_refused_of_the_settings_is_left_out_and_told() -> None:
     script = Script(ready=False)
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     script.event("session.created", session={})
-    out = script.event(
-        "error", error={"type": "invalid_request_error", "code": "invalid_value", "message": "no voice marin", "event_id": "id1"}
-    )
-    assert of(Opened, out)
+    error = {"type": "invalid_request_error", "code": "invalid_value", "param": "session.audio.output.voice", "message": "no voice marin"}
+    out = script.event("error", error={**error, "event_id": "id1"})
     assert "no voice marin" in published(out, "error")[0]["message"]
+    assert not of(Opened, out)
+    assert [type(output.event) for output in of(SendEvent, out)] in ([], [SessionUpdate])
+    assert of(Opened, script.event("session.updated", session={}))
+
+
+def test_a_server_that_refuses_all_settings_is_talked_to_with_its_own() -> None:
+    script = Script(ready=False)
+    script.do(script.session.connected(script.now, UNIX_S))
+    script.event("session.created", session={})
+    for _ in range(20):
+        updates = [output.event for output in script.out if isinstance(output, SendEvent)]
+        script.out.clear()
+        for update in updates:
+            script.event("error", error={"code": "invalid_value", "message": "no", "event_id": update.event_id})
+    assert of(Opened, script.all)
+    assert script.session.ready
 
 
 def test_the_microphone_goes_up_only_in_an_open_session() -> None:
     script = Script(ready=False)
-    assert script.session.microphone(sound(20)) == []
-    script.do(script.session.connected(script.now))
-    assert script.session.microphone(sound(20)) == []
+    assert script.microphone() == []
+    script.do(script.session.connected(script.now, UNIX_S))
+    assert script.microphone() == []
     script.event("session.updated", session={})
-    (output,) = script.session.microphone(sound(20))
+    (output,) = script.microphone()
     assert output == SendEvent(InputAudioAppend(audio=sound(20)))
     script.do(script.session.lost("gone", 1, 0.5, script.now))
-    assert script.session.microphone(sound(20)) == []
+    assert script.microphone() == []
 
 
 def test_a_lost_connection_is_told_and_the_settings_are_sent_anew() -> None:
@@ -112,14 +111,14 @@ def test_a_lost_connection_is_told_and_the_settings_are_sent_anew() -> None:
         {"connected": False, "reason": "the server closed the connection", "attempt": 2, "retry_in_s": 0.765}
     ]
     assert states(out) == ["offline"]
-    assert sent(script.do(script.session.connected(script.now))) == [("SessionUpdate",)]
+    assert sent(script.do(script.session.connected(script.now, UNIX_S))) == [("SessionUpdate",)]
 
 
 def test_what_was_received_before_a_loss_plays_on_and_is_truncated_nowhere() -> None:
     script = Script()
     script.reply(ms=400)
     assert ended(script.do(script.session.lost("gone", 1, 0.5, script.now))) == ["i1"]
-    script.do(script.session.connected(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
     script.event("session.updated", session={})
     assert flushes(script.speech_started()) == [(1001, "speech_started")]
     assert sent(script.flushed(("i1", 100))) == []
@@ -240,7 +239,7 @@ def test_a_cancelled_response_that_never_ends_blocks_for_a_moment_only() -> None
     script.out.clear()
     script.wait(4_999)
     assert sent(script.out) == []
-    assert sent(script.wait(1)) == [("ItemCreate",), ("ResponseCreate",)]
+    assert sent(script.wait(1)) == [("ResponseCreate",)]
 
 
 def test_playback_that_never_reports_is_noticed() -> None:
@@ -314,9 +313,9 @@ def test_ask_interrupts_and_waits_for_the_end_of_what_runs() -> None:
     script.reply()
     out = script.order("ask", text="stop, tell me the time")
     assert flushes(out) == [(1001, "ask")]
-    assert sent(out) == [("ResponseCancel", "r1")]
+    assert sent(out) == [("ResponseCancel", "r1"), ("ItemCreate",)]
     assert sent(script.flushed(("i1", 40))) == [("ItemTruncate", "i1", 0, 40)]
-    assert sent(script.done(status="cancelled")) == [("ItemCreate",), ("ResponseCreate",)]
+    assert sent(script.done(status="cancelled")) == [("ResponseCreate",)]
 
 
 def test_say_speaks_out_of_the_conversation() -> None:
@@ -445,7 +444,7 @@ def test_an_error_of_the_server_is_told_and_ends_nothing() -> None:
     script = Script()
     out = script.event("error", error={"type": "server_error", "code": None, "message": "a hiccup"})
     assert published(out, "error") == [{"code": "server_error", "message": "a hiccup", "fatal": False}]
-    assert script.session.hello.ready
+    assert script.session.ready
 
 
 @pytest.mark.parametrize(
@@ -498,7 +497,7 @@ def test_nonsense_is_told_once_and_ends_nothing(raw: bytes) -> None:
     assert played(script.out) == []
     script.out.clear()
     script.reply()
-    assert script.session.hello.ready
+    assert script.session.ready
 
 
 def test_events_of_unknown_types_are_ignored() -> None:

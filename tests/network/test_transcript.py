@@ -43,10 +43,10 @@ def test_turns_without_words_are_not_shown() -> None:
 def test_an_interruption_ends_the_text_and_says_where() -> None:
     transcript = Transcript()
     transcript.add(ASSISTANT, "i1", "Once upon", 0)
-    assert transcript.close("i1", 420, interrupted=True) == Said(ASSISTANT, "i1", "Once upon", True)
+    assert transcript.close("i1", 420, 900, interrupted=True) == Said(ASSISTANT, "i1", "Once upon", True)
     assert transcript.last(1)[0]["interrupted"] is True
     assert transcript.last(1)[0]["played_ms"] == 420
-    assert transcript.close("unknown", 1, interrupted=True) is None
+    assert transcript.close("unknown", 1, 2, interrupted=True) is None
 
 
 def test_what_was_played_of_several_parts_adds_up() -> None:

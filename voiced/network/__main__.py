@@ -6,7 +6,6 @@ server, and a flush waits behind nothing.
 """
 
 import logging
-import random
 import secrets
 import sys
 import time
@@ -16,27 +15,20 @@ from typing import Any
 from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
-from voiced.errors import VoicedError
+from voiced.errors import NotNow
 from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
-from voiced.network import events, outputs, reconnect
+from voiced.network import outputs
 from voiced.network.hello import Phase
-from voiced.network.inbox import Inbox
+from voiced.network.programs import Ended, Programs
 from voiced.network.quote import Quote
-from voiced.network.reach import target
 from voiced.network.session import Session
-from voiced.network.wire import Connecting, ConnectionEnded, Wire
-from voiced.shown import public
+from voiced.network.uplink import Uplink
 from voiced.urgency import Urgency
 
-#: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
-_EVENTS_AT_A_TIME = 8
-#: How soon output that the socket did not take is tried again.
-_SEND_AGAIN_NS = 5_000_000
 #: Speech this old is answered by nobody: a process that hung must not hand it on when it wakes. The queues of the
 #: microphone's socket hold up to 3.5 s (capture's, ours, the kernel's).
 _STALE_SPEECH_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
-_NS_PER_S = 1_000_000_000
 
 
 def main() -> int:
@@ -56,16 +48,12 @@ class _Network:
             child.watch(receiver)
         # By the clock, so that a network process that was restarted is never older than what playback has seen.
         epoch = Epoch(time.monotonic_ns() // _NS_PER_MS)
-        self._session = Session(self._settings, epoch, lambda: f"voiced_{secrets.token_hex(10)}")
-        self._inbox = Inbox()
-        self._backoff = reconnect.Backoff()
-        self._quote = Quote(self._settings.get("token"))
-        self._where = public(self._settings.get("url") or "")
-        self._wire: Wire | None = None
-        self._watching = False  # the wire's descriptor is in the poller
-        self._connecting: Connecting | None = None
-        self._events_a_turn = _EVENTS_AT_A_TIME
-        self._retry_ns: MonoNs | None = None
+        quote = Quote(self._settings.get("token"))
+        self._session = Session(
+            self._settings, epoch, lambda: f"voiced_{secrets.token_hex(10)}", self._settings.get("history") or (), quote=quote
+        )
+        self._uplink = Uplink(child, self._session, quote, self._do)
+        self._programs = Programs(child)
         self._tick_ns: int | None = None
         self._due_ns = 0  # when the next whole turn of the loop is due
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
@@ -77,7 +65,8 @@ class _Network:
 
     def run(self) -> None:
         self._do(self._session.begin(now_ns()))
-        self._connect()
+        if self._session.phase is Phase.CONNECTING:
+            self._uplink.connect()
         only_microphone = {self._microphone.socket}
         while not self._child.stopping:
             woken = self._child.wait((self._due_ns - now_ns()) / _NS_PER_MS)
@@ -87,27 +76,26 @@ class _Network:
             else:
                 self._turn(woken, now)
                 self._due_ns = self._next_due_ns()
-        if self._connecting is not None:
-            self._connecting.abandon()
-        if self._wire is not None:
-            self._wire.close()
+        self._programs.stop_all()
+        self._uplink.close()
 
     def _turn(self, woken: set[object], now: MonoNs) -> None:
-        if self._wire is not None and (self._wire.fd in woken or self._wire.more):
-            self._receive(self._wire, now)
-        if self._connecting is not None and self._connecting.fd in woken:
-            self._connected(self._connecting, now)
+        self._uplink.read(woken, now)
         if self._flush.socket in woken:
             self._listeners(now)
         for order in self._child.orders():
-            self._do(self._session.order(order, self._inbox.received, now))
+            self._do(self._session.order(order, self._uplink.received, now))
         if self._heard.socket in woken:
             for message, _ in self._heard.drain(64):
                 self._do(self._session.heard(message, now))
         if self._microphone.socket in woken:
             self._hear_microphone(now)
-        self._look(now)
-        self._timers(now)
+        for ended in self._programs.handle(woken):
+            self._tool_ended(ended, now)
+        self._uplink.look(now)
+        if self._tick_ns is not None and now >= self._tick_ns:
+            self._do(self._session.tick(now))
+        self._uplink.keep_up(now)
         self._child.beat(self._stats, now)
 
     def _hear_microphone(self, now: MonoNs) -> None:
@@ -118,8 +106,8 @@ class _Network:
                 self._stale += 1
             else:
                 self._tell_stale()
-                self._do(self._session.microphone(frame[1]))
-        if self._wire is not None and (self._wire.unsent or self._wire.ended is not None):
+                self._do(self._session.microphone(frame[0], frame[1]))
+        if self._uplink.busy:
             self._due_ns = now
 
     def _tell_stale(self) -> None:
@@ -131,96 +119,8 @@ class _Network:
         """When the next turn is due, whether or not anything happens before."""
         now = now_ns()
         self._tick_ns = self._session.wake_ns
-        wire = self._wire
-        if self._inbox or (wire is not None and (wire.more or wire.ended is not None)):
-            return now
-        times = (self._tick_ns, self._retry_ns, now + (_SEND_AGAIN_NS if wire is not None and wire.unsent else BEAT_EVERY_NS))
+        times = (self._tick_ns, self._uplink.due_ns(now), now + BEAT_EVERY_NS)
         return min(time_ns for time_ns in times if time_ns is not None)
-
-    def _timers(self, now: MonoNs) -> None:
-        if self._tick_ns is not None and now >= self._tick_ns:
-            self._do(self._session.tick(now))
-        if self._retry_ns is not None and now >= self._retry_ns:
-            self._retry_ns = None
-            self._connect()
-        wire = self._wire
-        if wire is None:
-            return
-        if wire.ended is not None:
-            if not self._inbox:
-                self._ended(wire, wire.ended, now)
-        elif wire.unsent or now >= wire.wake_ns:
-            try:
-                wire.send_rest()
-                wire.check(now)
-            except ConnectionEnded as ended:
-                self._end(wire, ended)
-
-    # the WebSocket -------------------------------------------------------------------------------------------------------
-
-    def _connect(self) -> None:
-        self._connecting = Connecting(target(self._settings), self._quote)
-        self._child.watch(self._connecting.fd)
-
-    def _connected(self, connecting: Connecting, now: MonoNs) -> None:
-        self._child.forget(connecting.fd)
-        self._connecting = None
-        try:
-            self._wire = connecting.result(now)
-        except VoicedError as error:
-            self._lost(error, now)
-            return
-        self._child.watch(self._wire.fd)
-        self._watching = True
-        self._do(self._session.connected(now))
-
-    def _receive(self, wire: Wire, now: MonoNs) -> None:
-        if wire.ended is not None or self._inbox.full:
-            return
-        for text in wire.receive(now):
-            if self._inbox.put(text):
-                self._do(self._session.overtake(text, self._inbox.received, now))
-        self._events_a_turn = 1 if wire.flooded else _EVENTS_AT_A_TIME
-        if wire.ended is not None:
-            self._end(wire, wire.ended)
-
-    def _look(self, now: MonoNs) -> None:
-        for _ in range(self._events_a_turn):
-            waiting = self._inbox.take()
-            if waiting is None:
-                return
-            number, text = waiting
-            self._do(self._session.feed(text, number, now))
-
-    def _end(self, wire: Wire, ended: ConnectionEnded) -> None:
-        """Nothing more comes or goes; what came is still looked at. A closed socket would be readable for ever."""
-        wire.ended = ended
-        if self._watching:
-            self._watching = False
-            self._child.forget(wire.fd)
-
-    def _ended(self, wire: Wire, ended: ConnectionEnded, now: MonoNs) -> None:
-        """The connection is over, and all that it brought was looked at."""
-        self._drop(wire, ended)
-        error = reconnect.from_close(self._where, self._settings.get("model") or "", ended.code, self._quote(ended.said))
-        self._lost(error or reconnect.broken(ended.code, ended.reason), now)
-
-    def _drop(self, wire: Wire, ended: ConnectionEnded) -> None:
-        self._end(wire, ended)
-        wire.close()
-        self._wire = None
-        self._since = None
-
-    def _lost(self, error: VoicedError, now: MonoNs) -> None:
-        """No connection: another attempt later, or none where it would be useless."""
-        if self._session.hello.phase is Phase.FAILED:
-            return
-        if error.fatal:
-            self._do(self._session.failed(error, now))
-            return
-        delay_s = self._backoff.lost(now, random.random())
-        self._retry_ns = MonoNs(now + int(delay_s * _NS_PER_S))
-        self._do(self._session.lost(error.message, self._backoff.attempt, delay_s, now))
 
     # what is to be done --------------------------------------------------------------------------------------------------
 
@@ -228,7 +128,7 @@ class _Network:
         for output in wanted:
             match output:
                 case outputs.SendEvent(event):
-                    self._send(event)
+                    self._uplink.send(event)
                 case outputs.Play(header, pcm):
                     self._play(header, pcm)
                 case outputs.PlayEnd(end):
@@ -251,25 +151,38 @@ class _Network:
                 self._child.refuse(order, error)
             case outputs.Opened(detail):
                 self._open(detail)
-            case outputs.Disconnect(reason):
-                if self._wire is not None and self._wire.ended is None:
-                    self._end(self._wire, ConnectionEnded(1000, reason))
+            case outputs.SendNext(event):
+                self._uplink.send_next(event)
+            case outputs.OpenNext(reason):
+                self._child.log(logging.DEBUG, f"opening the next session: {reason}")
+                self._uplink.open_next()
+            case outputs.DropNext():
+                self._uplink.drop_next()
+            case outputs.TakeOver():
+                self._uplink.take_over()
+            case outputs.Disconnect(reason, code):
+                self._uplink.disconnect(code, reason)
+            case outputs.Sleep(_):
+                self._since = None
+                self._uplink.close()
+            case outputs.Wake():
+                self._uplink.connect()
+            case outputs.RunTool():
+                if (ended := self._programs.start(output)) is not None:
+                    self._tool_ended(ended, now_ns())
+            case outputs.StopTool(call_id):
+                self._programs.stop(call_id)
+            case outputs.Record(order, _):
+                self._child.refuse(order, NotNow("recording is not there yet"))
             case outputs.Fail(error):
-                self._retry_ns = None
-                if self._wire is not None:
-                    self._drop(self._wire, ConnectionEnded(1000, error.message))
+                self._since = None
+                self._uplink.close()
                 self._child.failed(error)
             case _:
                 raise TypeError(f"no way to do {output!r}")
 
-    def _send(self, event: events.ClientEvent) -> None:
-        wire = self._wire
-        if wire is None or wire.ended is not None:
-            return
-        try:
-            wire.send(events.encode(event))
-        except ConnectionEnded as ended:
-            self._end(wire, ended)
+    def _tool_ended(self, ended: Ended, now: MonoNs) -> None:
+        self._do(self._session.tool_ended(ended.call_id, ended.ok, ended.output, now))
 
     def _play(self, header: ReplyAudio | ReplyEnd, pcm: bytes | None) -> None:
         """Sound waits until playback is known to hear the flush that could void it."""
@@ -291,26 +204,17 @@ class _Network:
                 self._reply.send(header, pcm)
 
     def _open(self, detail: dict[str, Any]) -> None:
-        self._backoff.opened(now_ns())
+        self._uplink.healthy(now_ns())
         self._since = time.time()
         self._opened += 1
-        self._child.log(logging.INFO, f"the session with {self._where} is open")
-        self._child.ready(**{**self._stats(), **detail})
+        stats = self._stats()
+        self._child.log(logging.INFO, f"the session with {stats['url']} is open")
+        self._child.ready(**{**stats, **detail})
 
     def _stats(self) -> dict[str, Any]:
         """The session as `status` shows it."""
-        hello = self._session.hello
-        return {
-            "provider": self._settings.get("provider"),
-            "url": self._where,
-            "model": hello.model or self._settings.get("model") or None,
-            "connected": hello.ready,
-            "id": hello.session_id,
-            "since": self._since,
-            "expires_in_s": None if hello.expires_at is None else round(hello.expires_at - time.time()),
-            "reconnects": max(0, self._opened - 1),
-            "last_error": self._session.last_error,
-        }
+        facts = self._session.facts(time.time())
+        return {**facts, "since": self._since if facts["connected"] else None, "reconnects": max(0, self._opened - 1)}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Remedy(NamedTuple):
     item_id: str
     events: tuple[ClientEvent, ...]
     played_ms: int
+    received_ms: int
     whole: bool  # heard to its end
 
 
@@ -85,16 +86,16 @@ def remedy(item: SpokenItem, heard: Heard) -> Remedy:
     total = sum(played.values())
     unheard = [part for part in item.parts.values() if not _whole(part, played[part.content_index])]
     if item.parts and not unheard:
-        return Remedy(item.item_id, (), total, whole=True)
+        return Remedy(item.item_id, (), total, item.received_ms, whole=True)
     if not item.in_conversation:
-        return Remedy(item.item_id, (), total, whole=False)
+        return Remedy(item.item_id, (), total, item.received_ms, whole=False)
     if total == 0 and not any(part.finished for part in item.parts.values()):
         events: tuple[ClientEvent, ...] = () if item.has_text else (ItemDelete(item_id=item.item_id),)
-        return Remedy(item.item_id, events, 0, whole=False)
+        return Remedy(item.item_id, events, 0, item.received_ms, whole=False)
     cuts = tuple(
         ItemTruncate(item_id=item.item_id, content_index=part.content_index, audio_end_ms=played[part.content_index]) for part in unheard
     )
-    return Remedy(item.item_id, cuts, total, whole=False)
+    return Remedy(item.item_id, cuts, total, item.received_ms, whole=False)
 
 
 def _played_ms(item: SpokenItem, part: Part, heard: Heard) -> int:
@@ -145,6 +146,13 @@ class BargeIn:
             if interruption.epoch is not None and interruption.epoch <= flushed.epoch and interruption.heard is None:
                 interruption.heard = heard_map(flushed.heard)
                 interruption.flushed = flushed
+
+    def session_closed(self) -> None:
+        """The server of these items is gone: it is told nothing of them any more."""
+        for interruption in self._pending:
+            interruption.horizon = -1
+            for item in interruption.items:
+                item.in_conversation = False
 
     def give_up(self, now_ns: int | None) -> int:
         """Settles by estimate what playback has not answered in time, or all (None) where it never will; says how many."""

@@ -11,6 +11,9 @@ from typing import Any
 
 _HELLO_WITHIN_NS = 10_000_000_000
 _UPDATED_WITHIN_NS = 3_000_000_000
+_NS_PER_S = 1_000_000_000
+#: No session lives longer (realtime-protocol 1.5); a clock that is wrong must not make it seem so.
+_LONGEST_S = 3600
 
 
 class Phase(Enum):
@@ -18,6 +21,7 @@ class Phase(Enum):
     GREETING = auto()  # the WebSocket is open, session.update is sent
     READY = auto()
     OFFLINE = auto()  # the connection was lost or refused for now; another attempt follows
+    ASLEEP = auto()  # disconnected by our own will, until somebody wakes us
     FAILED = auto()  # no other attempt follows
 
 
@@ -29,22 +33,27 @@ class Hello:
         self.session_id: str | None = None
         self.expires_at: int | None = None  # unix seconds
         self.model: str | None = None
+        self.expires_ns: int | None = None  # the same by our clock
         self._created = False
         self._deadline_ns: int | None = None
+        self._now_ns = 0
+        self._unix_s = 0.0
 
     @property
     def ready(self) -> bool:
         return self.phase is Phase.READY
 
-    def connected(self, now_ns: int) -> None:
+    def connected(self, now_ns: int, unix_s: float) -> None:
+        """The WebSocket is open; `unix_s` is what the wall clock says now."""
         self.phase = Phase.GREETING
         self._created = False
-        self.session_id = self.expires_at = self.model = None
+        self.session_id = self.expires_at = self.model = self.expires_ns = None
+        self._now_ns, self._unix_s = now_ns, unix_s
         self._deadline_ns = now_ns + _HELLO_WITHIN_NS
 
     def closed(self, phase: Phase) -> None:
         self.phase = phase
-        self.session_id = self.expires_at = None
+        self.session_id = self.expires_at = self.expires_ns = None
         self._deadline_ns = None
 
     def created(self, session: Mapping[str, Any], now_ns: int) -> None:
@@ -81,3 +90,5 @@ class Hello:
             self.model = model
         if isinstance(expires_at, int) and 0 < expires_at < 1 << 53:
             self.expires_at = expires_at
+            left_s = min(_LONGEST_S, expires_at - self._unix_s)
+            self.expires_ns = self._now_ns + int(left_s * _NS_PER_S) if left_s > 0 else None

@@ -34,6 +34,11 @@ class Inbox:
         self._bytes -= len(text)
         return self.received - len(self._waiting), text
 
+    def clear(self) -> None:
+        """Forgets what waits; the numbers go on."""
+        self._waiting.clear()
+        self._bytes = 0
+
     def __len__(self) -> int:
         return len(self._waiting)
 

@@ -74,9 +74,10 @@ class Opened(NamedTuple):
 
 
 class Disconnect(NamedTuple):
-    """Close this connection and make another."""
+    """Close this connection and make another; `code` as if the server had closed it."""
 
     reason: str
+    code: int = 1000
 
 
 class OpenNext(NamedTuple):

@@ -61,6 +61,10 @@ class SpokenItem:
         self.has_text = False  # written output, which nobody has to hear
         self.settled = False  # its truncate or delete is sent, or was found needless
 
+    @property
+    def received_ms(self) -> int:
+        return sum(part.received for part in self.parts.values()) // BYTES_PER_MS
+
     def part(self, content_index: int) -> Part:
         if content_index not in self.parts:
             self.parts[content_index] = Part(content_index)
@@ -136,11 +140,17 @@ class Replies:
             while len(self._void) > _VOID_IDS_KEPT:
                 self._void.popitem(last=False)
 
-    def forget_finished(self) -> None:
-        """Drops what the server has finished and the loudspeaker too."""
-        for reply in self:
-            if reply.done and not reply.interrupted and not reply.audible:
-                self.forget(reply)
+    def is_aside(self, response_id: str) -> bool:
+        """Whether this response is none of the conversation's."""
+        reply = self._by_id.get(response_id)
+        return reply is not None and reply.out_of_band
+
+    def forget_finished(self) -> list[Reply]:
+        """Drops what the server has finished and the loudspeaker too, and returns it."""
+        finished = [reply for reply in self._by_id.values() if reply.done and not reply.interrupted and not reply.audible]
+        for reply in finished:
+            self.forget(reply)
+        return finished
 
     @property
     def generating(self) -> list[Reply]:

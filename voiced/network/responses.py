@@ -8,7 +8,7 @@ before the `response.done` of a cancelled response is refused: realtime-protocol
 from collections import deque
 from typing import NamedTuple
 
-from voiced.network.events import ClientEvent, Content, Item, ItemCreate, ResponseCreate, ResponseParams
+from voiced.network.events import ClientEvent, ResponseCreate, ResponseParams
 
 #: A create that has brought neither response.created nor an error by then was lost by the server.
 CREATED_WITHIN_NS = 10_000_000_000
@@ -28,11 +28,16 @@ class Wanted(NamedTuple):
     def event_id(self) -> str | None:
         return self.events[-1].event_id
 
+    @property
+    def aside(self) -> bool:
+        """A response beside the conversation, which no session before it is needed for."""
+        create = self.events[-1]
+        return isinstance(create, ResponseCreate) and create.response is not None and create.response.conversation == "none"
 
-def ask(text: str, item_id: str, event_id: str) -> Wanted:
-    """A turn of the user's in writing, answered aloud."""
-    item = Item(type="message", role="user", id=item_id, content=[Content(type="input_text", text=text)])
-    return Wanted((ItemCreate(item=item), ResponseCreate(event_id=event_id)))
+
+def answer(event_id: str) -> Wanted:
+    """An answer to the conversation as it is then."""
+    return Wanted((ResponseCreate(event_id=event_id),))
 
 
 def say(text: str, event_id: str) -> Wanted:
@@ -94,6 +99,15 @@ class ResponseQueue:
         self._cancelled = self._sent is not None
         return self._cancelled
 
+    def closed(self) -> None:
+        """The session is gone, and with it the create under way: it is sent again to the next one, unless it was interrupted.
+        An answer to the conversation is asked for anew by whoever knows what is owed."""
+        if self._sent is not None and not self._cancelled:
+            self._waiting.appendleft(self._sent)
+        self._waiting = deque(wanted for wanted in self._waiting if wanted.aside)
+        self._not_before_ns = 0
+        self._settle()
+
     def clear(self) -> int:
         """Forgets all; says how many were waiting or under way."""
         count = len(self._waiting) + (self._sent is not None)
@@ -108,6 +122,10 @@ class ResponseQueue:
     def _settle(self) -> None:
         self._sent = None
         self._cancelled = False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting) or self._sent is not None
 
     @property
     def wake_ns(self) -> int | None:

@@ -1,5 +1,7 @@
 """The conversation as a state machine without I/O: (server event | order | report of playback | microphone | time) -> outputs.
 
+What the process talks to, and what each event of the server means to the parts of the conversation.
+
 Every server event has a sequence number, given in the order of receipt. An event may be looked at long after it was
 received (a burst is decoded a piece at a time), so a speech_started is handed over ahead of its turn, by `overtake`; the
 events before it are then void as far as they would make sound: an interruption keeps the number of the newest such event
@@ -7,20 +9,20 @@ as its *horizon*, and is settled when all of them were seen and playback has sai
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from voiced.errors import NotNow, VoicedError
-from voiced.messages import Epoch, Message, MonoNs, Order
-from voiced.network import configure, events, reconnect, responses
-from voiced.network.complaints import Complaints, sane
-from voiced.network.hello import Hello, Phase
-from voiced.network.outputs import Answered, Disconnect, Fail, Opened, Outbox, Output, Refused, SendEvent
+from voiced.errors import VoicedError
+from voiced.messages import Epoch, Message, MicFrame, MonoNs, Order
+from voiced.network import events, reconnect, responses
+from voiced.network.complaints import Complaints
+from voiced.network.conversation import Conversation
+from voiced.network.hello import Phase
+from voiced.network.orders import Orders
+from voiced.network.outputs import Disconnect, Output
 from voiced.network.quote import MESSAGE, Quote
-from voiced.network.responses import ResponseQueue
-from voiced.network.transcript import USER, Said, Transcript
-from voiced.network.voice import SPEECH_STARTED, Voice
-from voiced.shown import public
+from voiced.network.transcript import USER
+from voiced.network.voice import SPEECH_STARTED
 
 #: Errors of everyday races (realtime-protocol 1.8, 4.2): both sides acted at once, and nothing is wrong.
 _RACES = frozenset(
@@ -36,109 +38,150 @@ _RACES = frozenset(
 )
 _ACTIVE_RESPONSE = "conversation_already_has_active_response"
 _EXPIRED = "session_expired"
-#: After the user's last word the server answers within a second or two; later, nobody is thinking any more.
-_THINKING_AT_MOST_NS = 10_000_000_000
+_NS_PER_S = 1_000_000_000
 
 
 class Session:
     """One conversation, over however many connections. Not for threads.
 
     Every public method returns the outputs in the order in which they are to be carried out; `overtake` hands them out
-    one by one, and is to be run to its end at once.
+    one by one, and is to be run to its end at once. `history` has the turns of before, as the `turn` event has them.
     """
 
-    def __init__(self, settings: dict[str, Any], epoch: Epoch, new_id: Callable[[], str]) -> None:
-        self.hello = Hello()
-        self.transcript = Transcript()
-        self.complaints = Complaints()
-        self.last_error: str | None = None
-        self._settings = settings
-        self._new_id = new_id
-        self._where = public(settings.get("url") or "")
-        self._quote = Quote(settings.get("token"))
-        self._out = Outbox(self._quote)
-        self._voice = voice = Voice(epoch, self._out, self.transcript, self.complaints)
-        self._queue = ResponseQueue()
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        epoch: Epoch,
+        new_id: Callable[[], str],
+        history: Iterable[Mapping[str, Any]] = (),
+        quote: Quote | None = None,
+    ) -> None:
+        self._talk = talk = Conversation(settings, epoch, new_id, history, quote or Quote(settings.get("token")))
+        self._orders = Orders(talk)
         self._overtaken = 0  # the newest speech_started that was looked at before its turn
-        self._speech_item: str | None = None
-        self._hearing = False
-        self._thinking_until_ns: int | None = None
-        self._update_id = ""
         self._state = ""
+        voice = talk.voice
         self._handlers: dict[type, Callable[[Any, int, MonoNs], None]] = {
-            events.SessionCreated: self._on_session_created,
+            events.SessionCreated: lambda event, seq, now: talk.line.created(event, now),
             events.SessionUpdated: self._on_session_updated,
             events.ErrorEvent: self._on_error,
             events.SpeechStarted: self._on_speech_started,
             events.SpeechStopped: self._on_speech_stopped,
-            events.InputAudioCommitted: self._on_committed,
+            events.InputAudioCommitted: lambda event, seq, now: talk.turn.committed(event.item_id, now),
             events.TranscriptionDelta: self._on_user_delta,
             events.TranscriptionCompleted: self._on_user_transcript,
             events.TranscriptionFailed: self._on_transcription_failed,
             events.ResponseCreated: self._on_response_created,
-            events.ResponseDone: voice.on_response_done,
-            events.OutputItemAdded: voice.on_item_announced,
-            events.OutputItemDone: voice.on_item_announced,
+            events.ResponseDone: self._on_response_done,
+            events.ItemAdded: lambda event, seq, now: talk.calls.item_seen(event.item, now),
+            events.ItemDone: lambda event, seq, now: talk.calls.item_seen(event.item, now),
+            events.McpListToolsFailed: lambda event, seq, now: talk.calls.list_failed(event.item_id, now),
+            events.OutputItemAdded: self._on_item_added,
+            events.OutputItemDone: self._on_item_done,
             events.OutputAudioDelta: voice.on_audio,
             events.OutputAudioDone: voice.on_audio_done,
             events.OutputTranscriptDelta: voice.on_words,
             events.OutputTranscriptDone: voice.on_words_done,
             events.OutputTextDelta: voice.on_text,
             events.OutputTextDone: voice.on_text_done,
+            events.FunctionArgumentsDone: lambda event, seq, now: talk.calls.arguments_done(event, now),
         }
+
+    # what the process shows and needs --------------------------------------------------------------------------------------
 
     @property
     def epoch(self) -> Epoch:
-        return self._voice.epoch
+        return self._talk.voice.epoch
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the connection of now."""
+        return self._talk.settings
+
+    @property
+    def next_settings(self) -> dict[str, Any]:
+        """Those of the connection that is to take over."""
+        return self._talk.line.next_settings
+
+    @property
+    def phase(self) -> Phase:
+        return self._talk.phase
+
+    @property
+    def ready(self) -> bool:
+        return self._talk.line.ready
+
+    @property
+    def complaints(self) -> Complaints:
+        """What the server sent that makes no sense."""
+        return self._talk.complaints
+
+    def facts(self, unix_s: float) -> dict[str, Any]:
+        """The session as `status` shows it."""
+        hello = self._talk.line.hello
+        return {
+            "provider": self.settings.get("provider"),
+            "url": self._talk.where,
+            "model": hello.model or self.settings.get("model") or None,
+            "connected": hello.ready,
+            "id": hello.session_id,
+            "expires_in_s": None if hello.expires_at is None else round(hello.expires_at - unix_s),
+            "last_error": self._talk.last_error,
+        }
 
     # the connection ------------------------------------------------------------------------------------------------------
 
     def begin(self, now: MonoNs) -> list[Output]:
         """The first outputs: the state."""
+        if self._talk.exhausted:
+            self._talk.sleep(self._talk.exhausted, now)
         return self._after(now)
 
-    def connected(self, now: MonoNs) -> list[Output]:
-        """The WebSocket is open: our settings go out at once, ahead of everything else."""
-        self.hello.connected(now)
-        self._update_id = self._new_id()
-        self._out.send(configure.session_update(self._settings, self._update_id))
+    def connected(self, now: MonoNs, unix_s: float) -> list[Output]:
+        """The WebSocket is open; `unix_s` is the wall clock's time."""
+        self._talk.line.connected(now, unix_s)
         return self._after(now)
 
     def lost(self, reason: str, attempt: int, retry_in_s: float, now: MonoNs) -> list[Output]:
         """The connection broke or could not be made; another attempt follows."""
-        reason = self._quote(reason, MESSAGE)
-        self._out.log(logging.WARNING, f"{reason}; trying again in {retry_in_s:.1f} s")
-        self._close(Phase.OFFLINE, reason, now)
-        self._out.publish("session", connected=False, reason=reason, attempt=attempt, retry_in_s=round(retry_in_s, 3))
+        reason = self._talk.quote(reason, MESSAGE)
+        self._talk.out.log(logging.WARNING if retry_in_s else logging.INFO, f"{reason}; connecting again in {retry_in_s:.1f} s")
+        self._talk.close(Phase.OFFLINE, reason, now)
+        self._talk.out.publish("session", connected=False, reason=reason, attempt=attempt, retry_in_s=round(retry_in_s, 3))
         return self._after(now)
 
     def failed(self, error: VoicedError, now: MonoNs) -> list[Output]:
         """The server refused for good."""
-        self._fail(error, now)
+        self._talk.fail(error, now)
         return self._after(now)
 
-    def _close(self, phase: Phase, reason: str, now: MonoNs) -> None:
-        self.hello.closed(phase)
-        self.last_error = reason
-        self._hearing = False
-        self._speech_item = None
-        self._thinking_until_ns = None
-        if self._queue.clear():
-            self._out.error("connection_lost", "what was asked of the assistant got lost with the connection; ask again")
-        self._voice.session_closed(now)
+    def rescued(self, now: MonoNs) -> list[Output]:
+        """The connection broke: the outputs by which one that is ready takes over; none where there is none."""
+        if self._talk.line.next is None or not self._talk.line.next.ready:
+            return []
+        self._talk.take_over(now)
+        return self._after(now)
 
-    def _fail(self, error: VoicedError, now: MonoNs) -> None:
-        if self.hello.phase is Phase.FAILED:
-            return
-        error = type(error)(self._quote(error.message, MESSAGE))
-        self._close(Phase.FAILED, error.message, now)
-        self._out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
-        self._out.add(Fail(error))  # the supervisor makes an error event of it
+    def next_connected(self, now: MonoNs, unix_s: float) -> list[Output]:
+        self._talk.line.next_connected(now, unix_s)
+        return self._after(now)
 
-    def _opened(self) -> None:
-        self.last_error = None
-        self._out.add(Opened({"id": self.hello.session_id, "model": self.hello.model}))
-        self._out.publish("session", connected=True, reason=None, attempt=0, retry_in_s=None)
+    def next_feed(self, text: bytes, now: MonoNs) -> list[Output]:
+        """A message on the next connection, before that takes over."""
+        try:
+            self._talk.line.next_event(events.decode_server(text), now)
+        except events.WireMalformed as error:
+            self._talk.complaints.tell(error.code, error.message, self._talk.out)
+        return self._after(now)
+
+    def next_lost(self, reason: str, now: MonoNs, *, fatal: bool = False) -> list[Output]:
+        """The connection that was to take over could not be made, or broke; with `fatal` trying again can't help."""
+        self._talk.line.next_lost(self._talk.quote(reason, MESSAGE), now, fatal=fatal)
+        return self._after(now)
+
+    def skipped(self, seq: int) -> None:
+        """What was received up to `seq` on a connection that is over will not be fed."""
+        self._talk.voice.handled = max(self._talk.voice.handled, seq)
 
     # server events -------------------------------------------------------------------------------------------------------
 
@@ -147,12 +190,12 @@ class Session:
         try:
             event = events.decode_server(text)
         except events.WireMalformed as error:
-            self.complaints.tell(error.code + (f" {error.param}" if error.param else ""), error.message, self._out)
+            self._talk.complaints.tell(error.code + (f" {error.param}" if error.param else ""), error.message, self._talk.out)
         else:
             handler = self._handlers.get(type(event))
             if handler is not None:
                 handler(event, seq, now)
-        self._voice.handled = seq
+        self._talk.voice.handled = seq
         return self._after(now)
 
     def overtake(self, text: bytes, seq: int, now: MonoNs) -> Iterator[Output]:
@@ -165,207 +208,205 @@ class Session:
         if not isinstance(event, events.SpeechStarted):
             return
         if self._is_new_speech(event, seq):
-            flushed = self._voice.hush(SPEECH_STARTED, now)
-            yield from self._out.take()
+            flushed = self._talk.voice.hush(SPEECH_STARTED, now)
+            yield from self._talk.out.take()
             self._hear_speech(event, flushed, seq, now)
         self._overtaken = seq
         yield from self._after(now)
 
-    def _on_session_created(self, event: events.SessionCreated, seq: int, now: MonoNs) -> None:
-        self.hello.created(self._told(event.session), now)
-
     def _on_session_updated(self, event: events.SessionUpdated, seq: int, now: MonoNs) -> None:
-        if self.hello.answered(self._told(event.session)):
-            self._opened()
-
-    def _told(self, session: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: self._quote(value) if isinstance(value, str) else value for key, value in session.items()}
+        if self._talk.line.updated(event):
+            self._talk.opened(now)
 
     def _on_error(self, event: events.ErrorEvent, seq: int, now: MonoNs) -> None:
         error = event.error
         code = error.code or error.type or "error"
-        fatal = reconnect.from_code(self._where, self._settings.get("model") or "", code, self._quote(error.message))
-        ours = self._queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
+        fatal = self._verdict(code, error.message)
         if fatal is not None:
-            self._fail(fatal, now)
+            self._talk.fail(fatal, now)
         elif code == _EXPIRED:
-            self._out.add(Disconnect("the session reached the server's time limit"))
+            self._talk.out.add(Disconnect("the session reached the server's time limit", reconnect.GOING_AWAY))
         elif code in _RACES:
-            self._out.log(logging.DEBUG, f"the server says {code}" + ("; asking again" if ours else ""))
+            ours = self._talk.queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
+            self._talk.out.log(logging.DEBUG, f"the server says {code}" + ("; asking again" if ours else ""))
         else:
             self._refused(error, code, now)
 
+    def _verdict(self, code: str, message: str) -> VoicedError | None:
+        return reconnect.from_code(self._talk.where, self.settings.get("model") or "", code, self._talk.quote(message))
+
     def _refused(self, error: events.ErrorDetail, code: str, now: MonoNs) -> None:
+        about_settings, opened = self._talk.line.refused(error)
+        if opened:
+            self._talk.opened(now)
+        if about_settings:
+            return
         if error.event_id is not None:
-            self._queue.refused(error.event_id, now, again=False)
-        message = self._quote(error.message) or code
-        if self.hello.phase is Phase.GREETING and error.event_id in (None, self._update_id):
-            message = f"the server refused our settings ({message}); check the [realtime] section of the configuration"
-            if self.hello.refused():
-                self._opened()
-        self._out.server_error(code, message, now)
+            self._talk.queue.refused(error.event_id, now, again=False)
+        self._talk.out.server_error(code, self._talk.quote(error.message) or code, now)
 
     def _on_speech_started(self, event: events.SpeechStarted, seq: int, now: MonoNs) -> None:
         if self._is_new_speech(event, seq):
-            self._hear_speech(event, self._voice.hush(SPEECH_STARTED, now), seq, now)
+            self._hear_speech(event, self._talk.voice.hush(SPEECH_STARTED, now), seq, now)
 
     def _is_new_speech(self, event: events.SpeechStarted, seq: int) -> bool:
-        return seq > self._overtaken and not (self._hearing and event.item_id == self._speech_item)
+        return seq > self._overtaken and not (self._talk.turn.hearing and event.item_id == self._talk.turn.item_id)
 
     def _hear_speech(self, event: events.SpeechStarted, flushed: Epoch | None, seq: int, now: MonoNs) -> None:
-        self._voice.void(flushed, SPEECH_STARTED, seq - 1, now)
-        self._speech_item = event.item_id
-        self._hearing = True
-        self._thinking_until_ns = None
-        self.transcript.announce(USER, event.item_id)
-        self._out.publish("speech.started", item_id=event.item_id, audio_ms=sane(event.audio_start_ms), source="server")
+        self._talk.voice.void(flushed, SPEECH_STARTED, seq - 1, now)
+        self._talk.calls.interrupted(now)
+        self._talk.turn.speech_started(event, now)
 
     def _on_speech_stopped(self, event: events.SpeechStopped, seq: int, now: MonoNs) -> None:
-        if seq <= self._overtaken:
-            return  # it ended a speech before the one that we know of already
-        self._hearing = False
-        self._thinking_until_ns = now + _THINKING_AT_MOST_NS
-        self._out.publish("speech.stopped", item_id=event.item_id, audio_ms=sane(event.audio_end_ms), source="server")
-
-    def _on_committed(self, event: events.InputAudioCommitted, seq: int, now: MonoNs) -> None:
-        self.transcript.announce(USER, event.item_id)
+        if seq > self._overtaken:  # or it ended a speech before the one that we know of already
+            self._talk.turn.speech_stopped(event, now)
 
     def _on_user_delta(self, event: events.TranscriptionDelta, seq: int, now: MonoNs) -> None:
-        self.transcript.add(USER, event.item_id, event.delta, now)
+        self._talk.transcript.add(USER, event.item_id, event.delta, now)
 
     def _on_user_transcript(self, event: events.TranscriptionCompleted, seq: int, now: MonoNs) -> None:
-        self._said(self.transcript.finish(USER, event.item_id, event.transcript))
+        self._talk.turn.written_down(event.item_id)
+        self._talk.said(self._talk.transcript.finish(USER, event.item_id, event.transcript))
+        self._talk.spent("transcription", self.settings.get("transcription_model") or "", event.usage)
 
     def _on_transcription_failed(self, event: events.TranscriptionFailed, seq: int, now: MonoNs) -> None:
+        self._talk.turn.written_down(event.item_id)
         why = event.error.message or "no reason given"
-        self._out.server_error(event.error.code or "transcription_failed", f"your words could not be written down: {why}", now)
+        self._talk.out.server_error(event.error.code or "transcription_failed", f"your words could not be written down: {why}", now)
 
     def _on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
-        unwanted = self._queue.created(now)
-        self._thinking_until_ns = None
-        self._voice.on_response_created(event, seq, now, unwanted=unwanted)
+        unwanted = self._talk.queue.created(now)
+        self._talk.turn.thinking_until_ns = None
+        self._talk.voice.on_response_created(event, seq, now, unwanted=unwanted)
+        if not self._talk.voice.is_aside(event.response.id):
+            self._talk.calls.response_created(event.response.id, now)
 
-    # playback ------------------------------------------------------------------------------------------------------------
+    def _on_item_added(self, event: events.OutputItemAdded, seq: int, now: MonoNs) -> None:
+        self._talk.voice.on_item_announced(event, seq, now)
+        self._talk.calls.item_seen(event.item, now)
+
+    def _on_item_done(self, event: events.OutputItemDone, seq: int, now: MonoNs) -> None:
+        self._talk.voice.on_item_announced(event, seq, now)
+        self._talk.calls.item_done(event.response_id, event.item, now)
+
+    def _on_response_done(self, event: events.ResponseDone, seq: int, now: MonoNs) -> None:
+        response = event.response
+        aside = self._talk.voice.is_aside(response.id)
+        self._talk.voice.on_response_done(event, seq, now)
+        self._talk.calls.response_done(response.id, response.status, response.output, now)
+        self._talk.spent("response", self._talk.line.hello.model or self.settings.get("model") or "", response.usage)
+        if not aside and response.status != "cancelled":
+            self._talk.turn.answered()
+        if response.status in ("failed", "incomplete"):
+            self._answer_failed(response, now, aside=aside)
+
+    def _answer_failed(self, response: events.Response, now: MonoNs, *, aside: bool) -> None:
+        details = response.status_details or events.StatusDetails()
+        error = details.error or events.ErrorDetail()
+        fatal = self._verdict(error.code or "", error.message) if error.code else None
+        if fatal is not None:
+            self._talk.fail(fatal, now)
+        elif self.settings.get("report_aloud") and not aside:  # or a failure to say so would be said, for ever
+            why = self._talk.quote(error.message or details.reason or "the server gives no reason")
+            self._talk.queue.add(responses.say(f"My answer failed: {why}", self._talk.new_id()))
+
+    # playback and tools --------------------------------------------------------------------------------------------------
 
     def heard(self, message: Message, now: MonoNs) -> list[Output]:
         """A report of playback."""
-        self._voice.heard(message, now)
+        if self._talk.voice.heard(message, now):
+            self._talk.turn.answered()
         return self._after(now)
 
     def playback_gone(self, now: MonoNs) -> list[Output]:
         """The playback process is gone, and with it what it had not played; it will never say what was heard."""
-        self._voice.playback_gone(now)
+        self._talk.voice.playback_gone(now)
+        return self._after(now)
+
+    def tool_ended(self, call_id: str, ok: bool, output: str, now: MonoNs) -> list[Output]:
+        """A program that `RunTool` asked for has ended."""
+        self._talk.calls.ended(call_id, ok, output, now)
         return self._after(now)
 
     # orders --------------------------------------------------------------------------------------------------------------
 
     def order(self, order: Order, received: int, now: MonoNs) -> list[Output]:
         """A control command; `received` is the number of the newest server event that was received by now."""
-        if order.command == "interrupt":
-            self._order_interrupt(order, received, now)
-        elif order.command == "transcript":
-            self._out.add(Answered(order, {"turns": self.transcript.last(order.args["limit"])}))
-        elif order.command in ("ask", "say"):
-            self._order_words(order, received, now)
-        else:
-            self._out.add(Refused(order, NotNow(f"the network process does not know the command {order.command!r}")))
+        self._orders.obey(order, received, now)
         return self._after(now)
-
-    def _order_interrupt(self, order: Order, received: int, now: MonoNs) -> None:
-        under_way = self._queue.interrupt(now)
-        interruption = self._voice.interrupt("interrupt", received, now) or self._voice.pending_interruption()
-        if interruption is None:
-            self._out.add(Answered(order, {"interrupted": under_way, "item_id": None, "played_ms": 0}))
-        else:
-            interruption.orders.append(order)
-
-    def _order_words(self, order: Order, received: int, now: MonoNs) -> None:
-        if not self.hello.ready:
-            reason = f" ({self.last_error})" if self.last_error else ""
-            message = f"there is no session with the server{reason}; `voicectl status` shows when there is one"
-            self._out.add(Refused(order, NotNow(message)))
-            return
-        text = order.args["text"]
-        if order.command == "say":
-            self._queue.add(responses.say(text, self._new_id()))
-            self._out.add(Answered(order, {"queued": True}))
-            return
-        # A question in writing is a turn of the user's: it interrupts as a spoken one would.
-        self._voice.interrupt("ask", received, now)
-        item_id = self._new_id()
-        self._queue.add(responses.ask(text, item_id, self._new_id()))
-        self._said(self.transcript.finish(USER, item_id, text))
-        self._out.add(Answered(order, {"item_id": item_id}))
 
     # microphone and time -------------------------------------------------------------------------------------------------
 
-    def microphone(self, pcm: bytes) -> list[Output]:
-        """One frame of the microphone; dropped while there is no session."""
-        return [SendEvent(events.InputAudioAppend(audio=pcm))] if self.hello.ready else []
+    def microphone(self, frame: MicFrame, pcm: bytes) -> list[Output]:
+        """One frame of the microphone; kept for a moment while there is no session."""
+        return self._talk.turn.microphone(frame, pcm, ready=self._talk.line.ready)
 
     @property
     def wake_ns(self) -> int | None:
         """When `tick` wants to be called, at the latest."""
         times = (
-            self.hello.wake_ns,
-            self._voice.wake_ns,
-            self.transcript.wake_ns,
-            self._queue.wake_ns if self._free else None,
-            self._thinking_until_ns,
+            self._talk.line.wake_ns(self._talk.quiet),
+            self._talk.voice.wake_ns,
+            self._talk.calls.wake_ns,
+            self._talk.turn.wake_ns,
+            self._talk.transcript.wake_ns,
+            self._talk.queue.wake_ns if self._free else None,
+            self._idle_ns,
         )
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: MonoNs) -> list[Output]:
         """Does what is due."""
-        if self.hello.overdue(now):
-            self._hello_overdue()
-        self._voice.tick(now)
-        if self._thinking_until_ns is not None and now >= self._thinking_until_ns:
-            self._thinking_until_ns = None
-        for said in self.transcript.due(now):
-            self._said(said)
+        if self._talk.line.hello.overdue(now):
+            self._hello_overdue(now)
+        self._talk.line.tick(now)
+        self._talk.voice.tick(now)
+        self._talk.calls.tick(now)
+        if self._talk.turn.tick(now):
+            self._talk.out.log(logging.WARNING, "the key was down for too long; taken for released")
+            self._talk.turn.release(now, self._talk.new_id(), ready=self._talk.line.ready)
+        for said in self._talk.transcript.due(now):
+            self._talk.said(said)
+        if self._idle_ns is not None and now >= self._idle_ns:
+            self._talk.sleep(f"nothing was said for {self.settings['idle_disconnect_s']} s; `voicectl wake` or `talk` goes on", now)
         return self._after(now)
 
-    def _hello_overdue(self) -> None:
-        if self.hello.refused():
-            self._out.log(logging.INFO, "the server did not answer session.update")
-            self._opened()
+    def _hello_overdue(self, now: MonoNs) -> None:
+        if self._talk.line.overdue():
+            self._talk.opened(now)
         else:
-            self.hello.closed(Phase.OFFLINE)
-            self._out.add(Disconnect("the server accepted the connection but opened no session within 10 s"))
+            self._talk.line.closed(Phase.OFFLINE)
+            self._talk.out.add(Disconnect("the server accepted the connection but opened no session within 10 s"))
+
+    @property
+    def _idle_ns(self) -> int | None:
+        limit_s = self.settings.get("idle_disconnect_s")
+        if not limit_s or not self._talk.line.ready or self._talk.quiet.since_ns is None:
+            return None
+        return self._talk.quiet.since_ns + int(limit_s) * _NS_PER_S
 
     @property
     def _free(self) -> bool:
-        return self.hello.ready and self._voice.free
+        return self._talk.line.ready and self._talk.voice.free
 
     # the end of every step -----------------------------------------------------------------------------------------------
 
     def _after(self, now: MonoNs) -> list[Output]:
-        self._voice.settle()
-        wanted = self._queue.next(now, free=self._free)
+        self._talk.voice.settle()
+        self._talk.look_how_quiet(now)
+        if self._talk.line.step(self._talk.quiet, now):
+            self._talk.take_over(now)
+        if self._talk.line.ready:
+            self._talk.tell_history()
+        wanted = self._talk.queue.next(now, free=self._free)
         if wanted is not None:
             for event in wanted.events:
-                self._out.send(event)
-            self._thinking_until_ns = now + _THINKING_AT_MOST_NS
-        state = self._now_state()
+                self._talk.out.send(event)
+            self._talk.turn.thinking(now)
+        for turn in self._talk.transcript.ended():
+            self._talk.out.publish("turn", **turn)
+        state = self._talk.state
         if state != self._state:
             self._state = state
-            self._out.publish("state", state=state)
-        return self._out.take()
-
-    def _now_state(self) -> str:
-        phase = self.hello.phase
-        if phase is Phase.FAILED:
-            return "failed"
-        if phase is not Phase.READY:
-            return "offline" if phase is Phase.OFFLINE else "connecting"
-        if self._voice.sounding:
-            return "speaking"
-        if self._hearing:
-            return "hearing"
-        busy = self._voice.generating or self._voice.audible or self._thinking_until_ns is not None
-        return "thinking" if busy else "listening"
-
-    def _said(self, said: Said | None) -> None:
-        if said is not None:
-            self._out.publish(f"transcript.{said.role}", item_id=said.item_id, text=said.text, final=said.final)
+            self._talk.out.publish("state", state=state)
+        return self._talk.out.take()

@@ -1,17 +1,29 @@
 """The transcript: who said what, in the order of the conversation's items, and where the assistant was cut off. Pure.
 
+It is also the memory from which a new session is told the conversation so far: every turn that is over, and that the server
+of now does not know (a generation is one session with a server), is told as a text item; of a turn that was cut off, what
+was heard.
+
 Partial texts are published at most ten times a second for each item, as all of the text so far: a server may send two
 thousand deltas a second, and whoever shows them wants the newest state, not a puzzle.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from voiced.network.events import Content, Item
 
 _PUBLISH_EVERY_NS = 100_000_000
 _TURNS_KEPT = 1000
 #: A turn longer than this is cut in the log; 27 minutes of speech (realtime-protocol 5.3) stay far below.
 _LONGEST_TEXT = 200_000
+
+#: Nobody speaks faster, in letters a second. Words come ahead of their sound, so the share of the sound that was heard
+#: says too much of a reply that is still being generated.
+_FASTEST_LETTERS_PER_S = 25
+#: The API's limit for ids that a client chooses; servers of others make longer ones.
+_LONGEST_ID = 32
 
 USER = "user"
 ASSISTANT = "assistant"
@@ -27,10 +39,14 @@ class Said(NamedTuple):
 
 
 class _Turn:
-    __slots__ = ("due_ns", "final", "interrupted", "item_id", "length", "pieces", "played_ms", "role")
+    __slots__ = ("aside", "due_ns", "final", "heard", "interrupted", "item_id", "known_in", "length", "over", "pieces", "played_ms", "role")
 
-    def __init__(self, role: str, item_id: str) -> None:
+    def __init__(self, role: str, item_id: str, known_in: int) -> None:
         self.role = role
+        self.known_in = known_in  # the generation whose server has it
+        self.over = False
+        self.aside = False  # said, but no part of the conversation
+        self.heard: str | None = None
         self.item_id = item_id
         self.pieces: list[str] = []
         self.length = 0
@@ -50,15 +66,35 @@ class _Turn:
 
 
 class Transcript:
-    """The last turns."""
+    """The last turns. `generation` numbers the sessions that the conversation has had."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.generation = 0
         self._turns: OrderedDict[str, _Turn] = OrderedDict()
         self._unpublished: dict[str, _Turn] = {}
+        self._ended: list[dict[str, Any]] = []
+        self._untold = False
+        for number, turn in enumerate(history):
+            self._remember(turn, number)
 
-    def announce(self, role: str, item_id: str) -> None:
+    def _remember(self, told: Mapping[str, Any], number: int) -> None:
+        """A turn from before our time, in the form of the `turn` event."""
+        turn = self._turn(USER if told.get("role") == USER else ASSISTANT, str(told.get("item_id") or f"before_{number}"))
+        turn.pieces = [str(told.get("text") or "")[:_LONGEST_TEXT]]
+        turn.heard = str(told.get("heard") or "")
+        turn.interrupted = bool(told.get("interrupted"))
+        played_ms = told.get("played_ms")
+        turn.played_ms = played_ms if isinstance(played_ms, int) else None
+        turn.final = turn.over = True
+        turn.known_in = -1
+        self._untold = True
+
+    # the turns -----------------------------------------------------------------------------------------------------------
+
+    def announce(self, role: str, item_id: str, *, aside: bool = False) -> None:
         """Gives an item its place in the order, before its text is known."""
-        self._turn(role, item_id)
+        turn = self._turn(role, item_id)
+        turn.aside = turn.aside or aside
 
     def add(self, role: str, item_id: str, piece: str, now_ns: int) -> None:
         turn = self._turn(role, item_id)
@@ -71,7 +107,8 @@ class Transcript:
             turn.due_ns = now_ns if turn.due_ns is None else max(now_ns, turn.due_ns)
 
     def finish(self, role: str, item_id: str, text: str | None = None) -> Said | None:
-        """The turn is whole, with `text` or what was heard so far; None where it was already."""
+        """The text of a turn is whole: `text`, or what came so far; None where it was already. A turn of the user's is over
+        with it, one of the assistant's when it was heard."""
         turn = self._turn(role, item_id)
         if turn.final:
             return None
@@ -79,21 +116,83 @@ class Transcript:
             turn.pieces = [text[:_LONGEST_TEXT]]
         turn.final = True
         self._unpublished.pop(item_id, None)
+        if role == USER:
+            self._end(turn, turn.text)
         return turn.said()
 
-    def close(self, item_id: str, played_ms: int, *, interrupted: bool) -> Said | None:
-        """The assistant's turn is over, cut off or heard to its end; what is written of it stays as it was received."""
+    def typed(self, item_id: str, text: str) -> Said | None:
+        """A turn of the user's in writing, of which the server does not know yet."""
+        self._turn(USER, item_id).known_in = -1
+        return self.finish(USER, item_id, text)
+
+    def knows(self, item_id: str) -> bool:
+        """Whether the words of this item are known."""
         turn = self._turns.get(item_id)
-        if turn is None:
+        return turn is not None and turn.final
+
+    def close(self, item_id: str, played_ms: int | None, received_ms: int, *, interrupted: bool) -> Said | None:
+        """The assistant's turn is over, cut off or heard to its end; what is written of it stays as it was received.
+        `played_ms` None: as `played` said."""
+        turn = self._turns.get(item_id)
+        if turn is None or turn.over:
             return None
         turn.interrupted = interrupted
-        turn.played_ms = played_ms
-        return self.finish(turn.role, item_id)
+        if played_ms is not None:
+            turn.played_ms = played_ms
+        said = self.finish(turn.role, item_id)
+        self._end(turn, heard_of(turn.text, turn.played_ms or 0, received_ms) if interrupted else turn.text)
+        return said
+
+    def _end(self, turn: _Turn, heard: str) -> None:
+        turn.over = True
+        turn.heard = heard
+        self._untold = True
+        if turn.text:
+            self._ended.append(
+                {
+                    "item_id": turn.item_id,
+                    "role": turn.role,
+                    "text": turn.text,
+                    "heard": heard,
+                    "interrupted": turn.interrupted,
+                    "played_ms": turn.played_ms,
+                }
+            )
 
     def played(self, item_id: str, played_ms: int) -> None:
         turn = self._turns.get(item_id)
         if turn is not None:
             turn.played_ms = (turn.played_ms or 0) + played_ms
+
+    # what follows --------------------------------------------------------------------------------------------------------
+
+    def ended(self) -> list[dict[str, Any]]:
+        """The turns that ended since the last call, as the `turn` event has them."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def untold(self, most_chars: int) -> list[Item]:
+        """The turns that are over and of which the server of this generation does not know, as items, oldest first; the
+        newest that fit in `most_chars`. They count as told from here on."""
+        if not self._untold:
+            return []
+        self._untold = False
+        unknown = [turn for turn in self._turns.values() if turn.over and turn.known_in != self.generation]
+        items: list[Item] = []
+        for turn in reversed(unknown):
+            turn.known_in = self.generation
+            words = turn.heard or ""
+            if turn.aside or not words or most_chars < 0:
+                continue
+            most_chars -= len(words)
+            if most_chars >= 0 or not items:  # the newest is told whatever its length
+                items.append(_item(turn, words))
+        return items[::-1]
+
+    def new_generation(self) -> None:
+        """Another session, whose server knows nothing of what was said."""
+        self.generation += 1
+        self._untold = True
 
     def due(self, now_ns: int) -> Iterator[Said]:
         """Partial texts whose time has come."""
@@ -125,8 +224,27 @@ class Transcript:
     def _turn(self, role: str, item_id: str) -> _Turn:
         turn = self._turns.get(item_id)
         if turn is None:
-            turn = self._turns[item_id] = _Turn(role, item_id)
+            turn = self._turns[item_id] = _Turn(role, item_id, self.generation)
             if len(self._turns) > _TURNS_KEPT:
                 old_id, _ = self._turns.popitem(last=False)
                 self._unpublished.pop(old_id, None)
         return turn
+
+
+def heard_of(text: str, played_ms: int, received_ms: int) -> str:
+    """The words of `text` that were heard when `played_ms` of the `received_ms` of its sound were. Transcript and sound are
+    not aligned (realtime-protocol 4.1), so by share; whole words only."""
+    if played_ms <= 0 or received_ms <= 0:
+        return ""
+    letters = min(len(text) * min(played_ms, received_ms) // received_ms, played_ms * _FASTEST_LETTERS_PER_S // 1000)
+    if letters >= len(text):
+        return text
+    return text[: text.rfind(" ", 0, letters + 1) + 1].rstrip()
+
+
+def _item(turn: _Turn, words: str) -> Item:
+    """The assistant's sound can't be given to a session, its words can (realtime-protocol 1.5)."""
+    kind = "input_text" if turn.role == USER else "output_text"
+    words = f"{words} …" if turn.interrupted else words
+    item_id = turn.item_id if len(turn.item_id) <= _LONGEST_ID else None
+    return Item(type="message", role=turn.role, id=item_id, content=[Content(type=kind, text=words)])

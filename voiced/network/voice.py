@@ -45,8 +45,8 @@ class Voice:
             reply.done = True
             self._end_parts(reply, now)
             for item in reply.items.values():
-                item.settled = True
-        self._replies.forget_finished()
+                item.in_conversation = False
+        self._bargein.session_closed()
 
     @property
     def audible(self) -> bool:
@@ -61,6 +61,10 @@ class Voice:
     def free(self) -> bool:
         """Nothing is being generated, and no interruption is unsettled: a response may be asked for."""
         return not self._bargein.pending and not self._replies.generating
+
+    def is_aside(self, response_id: str) -> bool:
+        """Whether a response is none of the conversation's, as one that says what it was told to."""
+        return self._replies.is_aside(response_id)
 
     # replies -------------------------------------------------------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class Voice:
         if item.type != "message" or not item.id or self._replies.is_void(event.response_id, item.id):
             return
         self._spoken(event.response_id, item.id, seq, now)
-        self._transcript.announce(ASSISTANT, item.id)
+        self._transcript.announce(ASSISTANT, item.id, aside=self._replies.is_aside(event.response_id))
 
     def on_audio(self, event: events.OutputAudioDelta, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
@@ -243,7 +247,7 @@ class Voice:
     def _apply(self, each: Remedy) -> None:
         for event in each.events:
             self._out.send(event)
-        self._said(self._transcript.close(each.item_id, each.played_ms, interrupted=not each.whole))
+        self._said(self._transcript.close(each.item_id, each.played_ms, each.received_ms, interrupted=not each.whole))
 
     def _report(self, interruption: Interruption) -> None:
         item_id, played_ms = interruption.sounded
@@ -264,13 +268,14 @@ class Voice:
 
     # playback ------------------------------------------------------------------------------------------------------------
 
-    def heard(self, message: Message, now: MonoNs) -> None:
-        """A report of playback."""
+    def heard(self, message: Message, now: MonoNs) -> bool:
+        """A report of playback; true where an answer of the conversation begins to sound."""
         self._playback_ns = now
         if isinstance(message, Flushed):
             self._bargein.answered(message)
         elif isinstance(message, PlayStarted | PlayFinished):
-            self._played(message, now)
+            return self._played(message, now)
+        return False
 
     def playback_gone(self, now: MonoNs) -> None:
         """The playback process is gone, and with it what it had not played; it will never say what was heard."""
@@ -283,20 +288,26 @@ class Voice:
         self.interrupt("playback_lost", self.handled, now)
         self._bargein.give_up(None)
 
-    def _played(self, message: PlayStarted | PlayFinished, now: MonoNs) -> None:
+    def _played(self, message: PlayStarted | PlayFinished, now: MonoNs) -> bool:
         found = self._replies.find(message.item_id)
         part = found[1].parts.get(message.content_index) if found else None
         if found is None or part is None:
-            return
+            return False
         reply, item = found
         if isinstance(message, PlayStarted):
             part.started_ns = now if part.started_ns is None else part.started_ns
             self.sounding = self.sounding or not reply.interrupted
-            return
+            return not reply.interrupted and not reply.out_of_band
         part.finished = True
         if not reply.interrupted:
             self._transcript.played(item.item_id, part.forwarded_ms)
-        self._replies.forget_finished()
+        return False
+
+    def _forget_finished(self) -> None:
+        """Drops what is over; what was said in it was heard to its end."""
+        for reply in self._replies.forget_finished():
+            for item in reply.items.values():
+                self._said(self._transcript.close(item.item_id, None, item.received_ms, interrupted=False))
 
     # time ----------------------------------------------------------------------------------------------------------------
 
@@ -322,7 +333,7 @@ class Voice:
         """At the end of every step: interruptions about which all is known, replies that are over."""
         if self._bargein.pending:
             self._settle()
-        self._replies.forget_finished()
+        self._forget_finished()
         self.sounding = self.sounding and self._replies.audible
 
     @property

@@ -1,0 +1,177 @@
+"""The conversation's parts, each of which knows one thing, and what concerns all of them at once: a session opens, ends, falls
+asleep, fails, or hands over to the next. Pure.
+
+`line` the connection, `turn` the user's half, `voice` the assistant's, `calls` the tools, `transcript` what was said, `queue` the
+answers to ask for.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from voiced.errors import VoicedError
+from voiced.messages import Epoch, MonoNs
+from voiced.network import events
+from voiced.network.bargein import Interruption
+from voiced.network.calls import Calls
+from voiced.network.complaints import Complaints, sane
+from voiced.network.hello import Phase
+from voiced.network.line import Line, Quiet
+from voiced.network.outputs import Fail, Opened, Outbox
+from voiced.network.quote import MESSAGE, Quote
+from voiced.network.responses import ResponseQueue
+from voiced.network.transcript import Said, Transcript
+from voiced.network.turn import OWED_AT_MOST_NS, Turn
+from voiced.network.voice import Voice
+from voiced.shown import public
+
+
+class Conversation:
+    """One conversation, over however many sessions."""
+
+    def __init__(
+        self, settings: dict[str, Any], epoch: Epoch, new_id: Callable[[], str], history: Iterable[Mapping[str, Any]], quote: Quote
+    ) -> None:
+        self.new_id = new_id
+        self.quote = quote
+        self.out = Outbox(self.quote)
+        self.transcript = Transcript(history)
+        self.complaints = Complaints()
+        self.queue = ResponseQueue()
+        self.line = Line(settings, new_id, self.out, self.told)
+        self.turn = Turn(self.out, self.queue, self.transcript)
+        self.voice = Voice(epoch, self.out, self.transcript, self.complaints)
+        self.calls = Calls(self.out, self.queue, new_id)
+        self.quiet = Quiet()
+        self.last_error: str | None = None
+        self.exhausted: str = settings.get("exhausted") or ""  # why no session may be opened, or nothing
+        self._closed_ns: MonoNs | None = None
+        self.configured()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the session of now."""
+        return self.line.settings
+
+    @property
+    def phase(self) -> Phase:
+        return self.line.hello.phase
+
+    @property
+    def where(self) -> str:
+        return public(self.settings.get("url") or "")
+
+    @property
+    def woken(self) -> bool:
+        """A session that slept is being opened again."""
+        return self.phase in (Phase.CONNECTING, Phase.GREETING) and self.line.woken
+
+    def told(self, session: Mapping[str, Any]) -> dict[str, Any]:
+        """A session object of the server's, with words that may be shown."""
+        return {key: self.quote(value) if isinstance(value, str) else value for key, value in session.items()}
+
+    def configured(self) -> None:
+        """The settings of the session of now are known to everybody whom they concern."""
+        self.turn.configure(self.settings)
+        self.calls.configure(self.settings)
+
+    # the session's life --------------------------------------------------------------------------------------------------
+
+    def close(self, phase: Phase, reason: str, now: MonoNs) -> None:
+        if self.line.ready:
+            self._closed_ns = now
+        if self.phase is not phase:
+            self.line.closed(phase)
+        self.last_error = reason
+        self.leave(now, asleep=phase is Phase.ASLEEP)
+        if phase in (Phase.FAILED, Phase.ASLEEP) and self.queue.clear():
+            self.out.error("connection_lost", "what was asked of the assistant got lost with the connection; ask again")
+
+    def leave(self, now: MonoNs, *, asleep: bool) -> None:
+        """The session of now is over for everything that was under way in it."""
+        self.queue.closed()
+        self.turn.session_closed(now, asleep=asleep)
+        self.calls.session_closed(now)
+        self.voice.session_closed(now)
+
+    def fail(self, error: VoicedError, now: MonoNs) -> None:
+        if self.phase is Phase.FAILED:
+            return
+        error = type(error)(self.quote(error.message, MESSAGE))
+        self.close(Phase.FAILED, error.message, now)
+        self.out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
+        self.out.add(Fail(error))  # the supervisor makes an error event of it
+
+    def sleep(self, reason: str, now: MonoNs) -> None:
+        self.line.sleep(reason)
+        self.close(Phase.ASLEEP, reason, now)
+        self.out.publish("session", connected=False, reason=reason, attempt=0, retry_in_s=None)
+        self.out.log(logging.INFO, f"asleep: {reason}")
+
+    def take_over(self, now: MonoNs) -> None:
+        self.leave(now, asleep=False)
+        self.line.take_over()
+        self.configured()
+        self.opened(now, "moved to a new session")
+
+    def opened(self, now: MonoNs, reason: str | None = None) -> None:
+        """A session is open: it is told the conversation so far, and what the last one did not answer."""
+        self.last_error = None
+        hello = self.line.hello
+        self.out.add(Opened({"id": hello.session_id, "model": hello.model}))
+        self.out.publish("session", connected=True, reason=reason, attempt=0, retry_in_s=None)
+        if self._closed_ns is not None and now - self._closed_ns > OWED_AT_MOST_NS and self.queue.clear():
+            self.out.error("connection_lost", "the connection was lost for too long; what was asked is not sent any more; ask again")
+        self._closed_ns = None
+        self.transcript.new_generation()
+        self.tell_history()
+        self.turn.session_opened(now, self.new_id())
+        self.calls.session_opened(now)
+
+    def tell_history(self) -> None:
+        for item in self.transcript.untold(self.settings.get("context_chars", 16_000)):
+            self.out.send(events.ItemCreate(item=item))
+
+    # what concerns several parts -----------------------------------------------------------------------------------------
+
+    def stop_answer(self, reason: str, received: int, now: MonoNs) -> tuple[Interruption | None, bool]:
+        """The user takes the floor. Returns the interruption, if there was something to interrupt, and whether an answer was
+        asked for that had not begun."""
+        under_way = self.queue.interrupt(now)
+        self.calls.interrupted(now)
+        return self.voice.interrupt(reason, received, now) or self.voice.pending_interruption(), under_way
+
+    def said(self, said: Said | None) -> None:
+        if said is not None:
+            self.out.publish(f"transcript.{said.role}", item_id=said.item_id, text=said.text, final=said.final)
+
+    def spent(self, kind: str, model: str, usage: Mapping[str, Any] | None) -> None:
+        if usage:
+            self.out.publish("spent", kind=kind, model=model, usage=sane(dict(usage)))
+
+    def look_how_quiet(self, now: MonoNs) -> None:
+        speaking = self.turn.hearing or self.voice.generating or self.calls.pending
+        busy = speaking or self.turn.busy or self.queue.busy or self.voice.audible or not self.voice.free
+        self.quiet.speaking = speaking
+        if busy:
+            self.quiet.since_ns = None
+        elif self.quiet.since_ns is None:
+            self.quiet.since_ns = now
+
+    @property
+    def state(self) -> str:
+        match self.phase:
+            case Phase.FAILED:
+                return "failed"
+            case Phase.ASLEEP:
+                return "asleep"
+            case Phase.OFFLINE:
+                return "offline"
+            case Phase.CONNECTING | Phase.GREETING:
+                return "connecting"
+        if self.voice.sounding:
+            return "speaking"
+        if self.turn.hearing:
+            return "hearing"
+        busy = self.voice.generating or self.voice.audible or self.calls.thinking or self.turn.thinking_until_ns is not None
+        return "thinking" if busy else self.turn.waiting_state

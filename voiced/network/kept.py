@@ -1,0 +1,38 @@
+"""The last of the microphone, for a server that did not get it: the sound of a turn under way when the conversation moves
+to another session, and the first syllable of a turn that began before the key was down. Pure.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from voiced.messages import MonoNs
+
+_NS_PER_S = 1_000_000_000
+#: Kept whatever happens: a detector takes up to half a second to notice that somebody speaks.
+RECENT_NS = 2 * _NS_PER_S
+#: The longest turn that can be told again; 3 MB.
+LONGEST_NS = 60 * _NS_PER_S
+
+
+class KeptSound:
+    """Frames with the time when their last sample was read, oldest first."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[MonoNs, bytes]] = deque()
+
+    def add(self, captured_ns: MonoNs, pcm: bytes, since_ns: int | None) -> None:
+        """Takes a frame; what is older than the last two seconds goes, but not what came after `since_ns`."""
+        frames = self._frames
+        frames.append((captured_ns, pcm))
+        oldest_ns = captured_ns - RECENT_NS
+        if since_ns is not None and since_ns < oldest_ns:
+            oldest_ns = max(since_ns, captured_ns - LONGEST_NS)
+        while frames[0][0] < oldest_ns:
+            frames.popleft()
+
+    def since(self, from_ns: int) -> Iterator[bytes]:
+        """The frames that end after `from_ns`."""
+        return (pcm for captured_ns, pcm in self._frames if captured_ns > from_ns)
+
+    def forget(self) -> None:
+        self._frames.clear()

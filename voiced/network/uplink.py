@@ -1,0 +1,313 @@
+"""The way to the server: the connection of now, the one that is to take over, and the wait for another try. An adapter: what
+comes in is told to the session, what the session wants of a connection is done here.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+
+from voiced.child import Child, now_ns
+from voiced.errors import VoicedError
+from voiced.messages import MonoNs
+from voiced.network import events, reconnect
+from voiced.network.hello import Phase
+from voiced.network.inbox import Inbox
+from voiced.network.outputs import Output
+from voiced.network.quote import Quote
+from voiced.network.reach import target
+from voiced.network.session import Session
+from voiced.network.wire import Connecting, ConnectionEnded, Wire
+
+#: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
+_EVENTS_AT_A_TIME = 8
+#: How soon output that the socket did not take is tried again.
+_SEND_AGAIN_NS = 5_000_000
+_NS_PER_S = 1_000_000_000
+#: A monotonic clock stands still while the machine sleeps, CLOCK_BOOTTIME does not.
+_SLEPT_S = 2.0
+
+
+class Link:
+    """One connection, from the first try to its end."""
+
+    def __init__(self, child: Child, settings: dict[str, object], quote: Quote) -> None:
+        self._child = child
+        self.wire: Wire | None = None
+        self.connecting: Connecting | None = Connecting(target(settings), quote)
+        self._watched = self.connecting.fd
+        child.watch(self._watched)
+
+    def woken(self, fds: set[object]) -> bool:
+        """Whether there is something to do: a handshake that has ended, or something to read."""
+        if self.connecting is not None:
+            return self.connecting.fd in fds
+        return self.wire is not None and self.wire.ended is None and (self.wire.fd in fds or self.wire.more)
+
+    def open(self, now: MonoNs) -> Wire:
+        """The connection whose handshake has ended. Raises the VoicedError that says why there is none."""
+        connecting, self.connecting = self.connecting, None
+        assert connecting is not None
+        self._unwatch()
+        self.wire = connecting.result(now)
+        self._watched = self.wire.fd
+        self._child.watch(self._watched)
+        return self.wire
+
+    def send(self, event: events.ClientEvent) -> None:
+        wire = self.wire
+        if wire is None or wire.ended is not None:
+            return
+        try:
+            wire.send(events.encode(event))
+        except ConnectionEnded as ended:
+            self.end(ended)
+
+    def keep_up(self, now: MonoNs) -> None:
+        """What is due: the rest of the output, a ping."""
+        wire = self.wire
+        if wire is None or wire.ended is not None or not (wire.unsent or now >= wire.wake_ns):
+            return
+        try:
+            wire.send_rest()
+            wire.check(now)
+        except ConnectionEnded as ended:
+            self.end(ended)
+
+    def end(self, ended: ConnectionEnded) -> None:
+        """Nothing more comes or goes; what came is still looked at. A closed socket would be readable for ever."""
+        if self.wire is not None:
+            self.wire.ended = ended
+        self._unwatch()
+
+    def drop(self) -> None:
+        """Leaves, whatever it has come to."""
+        self._unwatch()
+        if self.connecting is not None:
+            self.connecting.abandon()
+            self.connecting = None
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
+
+    def _unwatch(self) -> None:
+        if self._watched >= 0:
+            self._child.forget(self._watched)
+            self._watched = -1
+
+    @property
+    def due_ns(self) -> int | None:
+        """When `keep_up` is due."""
+        wire = self.wire
+        if wire is None:
+            return None
+        if wire.more or wire.ended is not None:
+            return 0
+        return now_ns() + _SEND_AGAIN_NS if wire.unsent else wire.wake_ns
+
+
+class Uplink:
+    """`do` carries out what the session wants."""
+
+    def __init__(self, child: Child, session: Session, quote: Quote, do: Callable[[Iterable[Output]], None]) -> None:
+        self._child = child
+        self._session = session
+        self._quote = quote
+        self._do = do
+        self._link: Link | None = None
+        self._next: Link | None = None
+        self._inbox = Inbox()
+        self._backoff = reconnect.Backoff()
+        self._retry_ns: MonoNs | None = None
+        self._events_a_turn = _EVENTS_AT_A_TIME
+        self._asleep_ns = _time_asleep_ns()
+
+    @property
+    def received(self) -> int:
+        """The number of the newest event."""
+        return self._inbox.received
+
+    @property
+    def busy(self) -> bool:
+        """Something has to be done at once: output that waits, or the end of the connection."""
+        wire = None if self._link is None else self._link.wire
+        return wire is not None and (wire.unsent or wire.ended is not None)
+
+    # a turn of the loop --------------------------------------------------------------------------------------------------
+
+    def read(self, woken: set[object], now: MonoNs) -> None:
+        """What came in: a speech_started is acted upon here, the rest waits for `look`."""
+        link, following = self._link, self._next
+        if link is not None and link.woken(woken):
+            if link.connecting is not None:
+                self._opened(link, now)
+            elif link.wire is not None:
+                self._receive(link, link.wire, now)
+        if following is not None and following.woken(woken):
+            self._read_next(following, now)
+
+    def look(self, now: MonoNs) -> None:
+        """Hands a few of the events that wait to the session."""
+        for _ in range(self._events_a_turn):
+            waiting = self._inbox.take()
+            if waiting is None:
+                return
+            number, text = waiting
+            self._do(self._session.feed(text, number, now))
+
+    def keep_up(self, now: MonoNs) -> None:
+        """Everything that is due."""
+        self._notice_suspension(now)
+        if self._retry_ns is not None and now >= self._retry_ns:
+            self.connect()
+        for link in (self._link, self._next):
+            if link is not None:
+                link.keep_up(now)
+        wire = None if self._link is None else self._link.wire
+        if wire is not None and wire.ended is not None and not self._inbox:
+            self._ended(wire.ended, now)
+        following = None if self._next is None else self._next.wire
+        if following is not None and following.ended is not None:
+            self._next_lost(following.ended.reason, now, fatal=False)
+
+    def due_ns(self, now: MonoNs) -> int | None:
+        """When the next turn is due, whether or not anything happens before."""
+        if self._inbox:
+            return now
+        times = [self._retry_ns, *(link.due_ns for link in (self._link, self._next) if link is not None)]
+        return min((time for time in times if time is not None), default=None)
+
+    # the connection of now -----------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Makes a connection, at once."""
+        self._retry_ns = None
+        self._drop()
+        self._link = Link(self._child, self._session.settings, self._quote)
+
+    def send(self, event: events.ClientEvent) -> None:
+        if self._link is not None:
+            self._link.send(event)
+
+    def healthy(self, now: MonoNs) -> None:
+        """The session is open."""
+        self._backoff.opened(now)
+
+    def disconnect(self, code: int, reason: str) -> None:
+        """Closes the connection; another follows."""
+        if self._link is not None and self._link.wire is not None and self._link.wire.ended is None:
+            self._link.end(ConnectionEnded(code, reason))
+
+    def close(self) -> None:
+        """Closes whatever is open; nothing follows."""
+        self._retry_ns = None
+        self._drop()
+        self.drop_next()
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.drop()
+            self._link = None
+
+    def _opened(self, link: Link, now: MonoNs) -> None:
+        try:
+            link.open(now)
+        except VoicedError as error:
+            self._link = None
+            self._lost(error, now)
+        else:
+            self._do(self._session.connected(now, time.time()))
+
+    def _receive(self, link: Link, wire: Wire, now: MonoNs) -> None:
+        if self._inbox.full:
+            return
+        for text in wire.receive(now):
+            if self._inbox.put(text):
+                self._do(self._session.overtake(text, self._inbox.received, now))
+        self._events_a_turn = 1 if wire.flooded else _EVENTS_AT_A_TIME
+        if wire.ended is not None:
+            link.end(wire.ended)
+
+    def _ended(self, ended: ConnectionEnded, now: MonoNs) -> None:
+        """The connection is over, and all that it brought was looked at."""
+        if wanted := self._session.rescued(now):
+            self._do(wanted)
+            return
+        self._drop()
+        settings = self._session.settings
+        where, model = target(settings).where, str(settings.get("model") or "")
+        error = reconnect.from_close(where, model, ended.code, self._quote(ended.said))
+        expired = reconnect.expired(ended.code, ended.said)
+        self._lost(error or reconnect.broken(ended.code, ended.reason), now, expired=expired)
+
+    def _lost(self, error: VoicedError, now: MonoNs, *, expired: bool = False) -> None:
+        """No connection: another attempt later, or none where it would be useless."""
+        if self._session.phase in (Phase.FAILED, Phase.ASLEEP):
+            return
+        error = self._backoff.verdict(error, by_command=bool(self._session.settings.get("token_command")))
+        if error.fatal:
+            self._do(self._session.failed(error, now))
+            return
+        delay_s = self._backoff.lost(now, random.random(), at_once=expired)
+        self._retry_ns = MonoNs(now + int(delay_s * _NS_PER_S))
+        self._do(self._session.lost(error.message, self._backoff.attempt, delay_s, now))
+
+    def _notice_suspension(self, now: MonoNs) -> None:
+        """After a night's sleep the server has hung up long ago, and no ping needs to find that out."""
+        asleep_ns = _time_asleep_ns()
+        slept_s, self._asleep_ns = (asleep_ns - self._asleep_ns) / _NS_PER_S, asleep_ns
+        if slept_s < _SLEPT_S:
+            return
+        self._child.log(logging.INFO, f"the machine slept for {slept_s:.0f} s; connecting anew")
+        if self._retry_ns is not None:
+            self._retry_ns = now
+        self.disconnect(reconnect.GOING_AWAY, "the machine slept")
+
+    # the next connection -------------------------------------------------------------------------------------------------
+
+    def open_next(self) -> None:
+        self.drop_next()
+        self._next = Link(self._child, self._session.next_settings, self._quote)
+
+    def drop_next(self) -> None:
+        if self._next is not None:
+            self._next.drop()
+            self._next = None
+
+    def send_next(self, event: events.ClientEvent) -> None:
+        if self._next is not None:
+            self._next.send(event)
+
+    def take_over(self) -> None:
+        """What the first connection still brought is void: the session has left it."""
+        self._drop()
+        self._link, self._next = self._next, None
+        self._inbox.clear()
+        self._session.skipped(self._inbox.received)
+
+    def _read_next(self, link: Link, now: MonoNs) -> None:
+        if link.connecting is not None:
+            try:
+                link.open(now)
+            except VoicedError as error:
+                self._next_lost(error.message, now, fatal=error.fatal)
+            else:
+                self._do(self._session.next_connected(now, time.time()))
+            return
+        assert link.wire is not None
+        for text in link.wire.receive(now):
+            if self._next is link:
+                self._do(self._session.next_feed(text, now))
+            elif self._inbox.put(text):  # it took over meanwhile
+                self._do(self._session.overtake(text, self._inbox.received, now))
+        if link.wire is not None and link.wire.ended is not None:
+            link.end(link.wire.ended)
+
+    def _next_lost(self, reason: str, now: MonoNs, *, fatal: bool) -> None:
+        self.drop_next()
+        self._do(self._session.next_lost(reason, now, fatal=fatal))
+
+
+def _time_asleep_ns() -> int:
+    """How long the machine has slept since its start, in all."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
