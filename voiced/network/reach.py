@@ -96,10 +96,10 @@ def _address(url: str) -> tuple[str, int, bool]:
 def _by_proxy(url: str, host: str, port: int) -> socket.socket:
     try:
         proxy = urlsplit(url)
-        proxy_port = proxy.port or _PROXY_PORTS[proxy.scheme]
-    except (ValueError, KeyError):
+        proxy_port = proxy.port or _PROXY_PORTS.get(proxy.scheme, 0)
+    except ValueError:
         proxy, proxy_port = urlsplit(""), 0
-    if not proxy.hostname:
+    if not proxy.hostname or proxy.scheme not in _PROXY_PORTS:
         raise UrlInvalid(
             f"the proxy {public(url)!r} can't be used; it looks like http://host:port, socks5://host:port or socks5h://host:port"
         )
@@ -116,6 +116,7 @@ def _http(proxy: SplitResult, proxy_host: str, proxy_port: int, host: str, port:
     try:
         connection.connect()
     except (OSError, HTTPException) as error:
+        connection.close()
         raise ProxyFailed(_why(error)) from error
     opened: socket.socket = connection.sock
     return opened

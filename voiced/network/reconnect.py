@@ -77,7 +77,7 @@ _SHAPE_CODES = frozenset({"beta_api_shape_disabled"})
 
 
 def _key_refused(where: str, said: str) -> KeyRefused:
-    return KeyRefused(f"{where} refused the API key ({said}); check the key that realtime.api_key_env or realtime.api_key_file names")
+    return KeyRefused(f"{where} refused the API key ({said}); check the key that realtime.api_key_file, _env or _command names")
 
 
 def _model_refused(where: str, model: str, said: str) -> ModelRefused:

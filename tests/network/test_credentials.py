@@ -1,0 +1,154 @@
+"""The key's command with real programs."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from voiced.errors import KeyUnavailable
+from voiced.network import credentials
+from voiced.network.credentials import KeyCommand, headers
+from voiced.network.quote import Quote
+
+KEY = "sk-from-a-program"
+
+
+def ask(*argv: str) -> str:
+    return KeyCommand(argv, Quote("")).key()
+
+
+def refused(*argv: str) -> str:
+    with pytest.raises(KeyUnavailable) as caught:
+        ask(*argv)
+    assert not caught.value.fatal
+    assert caught.value.message.isprintable()
+    assert "realtime.api_key_command" in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("auth", "key", "header"),
+    [
+        ("bearer", "k", ["Authorization: Bearer k"]),
+        ("api-key", "k", ["api-key: k"]),
+        ("x-api-key", "k", ["X-API-Key: k"]),
+        ("none", "k", []),
+        ("bearer", "", []),
+    ],
+)
+def test_each_kind_of_server_has_its_header(auth: str, key: str, header: list[str]) -> None:
+    assert headers(auth, key) == header
+
+
+def test_the_first_line_is_the_key_and_is_hidden_from_then_on() -> None:
+    quote = Quote("")
+    assert KeyCommand(("sh", "-c", f"printf '%s\\r\\nurl: x\\n' {KEY}"), quote).key() == KEY
+    assert quote(f"we do not like {KEY}!") == "we do not like ***!"
+
+
+def test_a_last_line_may_lack_its_end() -> None:
+    assert ask("printf", KEY) == KEY
+
+
+def test_there_is_no_shell_and_no_input() -> None:
+    assert ask("echo", "$HOME;ls").startswith("$HOME")
+    assert "printed nothing" in refused("cat")  # which would read for ever
+
+
+def test_a_program_that_fails_is_quoted_without_its_arguments_and_the_key() -> None:
+    said = refused("sh", "-c", f"echo {KEY}; echo 'the keyring is locked, {KEY} remains' >&2; echo more >&2; exit 3")
+    assert said.startswith("the program 'sh' of realtime.api_key_command ended with status 3: the keyring is locked, *** remains;")
+    assert "more" not in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (("/no/such/program",), "No such file"),
+        (("/",), "can't be run"),
+        (("a\0b",), "can't be run"),
+        (("sh", "-c", "kill -9 $$"), "killed by signal 9"),
+        (("true",), "printed nothing"),
+        (("echo", "two words"), "more than a key"),
+        (("printf", "sk\\033[31m"), "more than a key"),
+        (("printf", "\\377\\376"), "more than a key"),
+    ],
+)
+def test_what_is_no_key(argv: tuple[str, ...], why: str) -> None:
+    assert why in refused(*argv)
+
+
+def test_an_endless_output_fills_no_memory() -> None:
+    before = time.monotonic()
+    assert "ended with status" in refused("sh", "-c", "yes 2>/dev/null")
+    assert time.monotonic() - before < 5
+
+
+def test_a_key_is_there_although_something_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_WITHIN_S", 5.0)
+    before = time.monotonic()
+    assert ask("sh", "-c", f"sleep 8 & echo {KEY}") == KEY
+    assert time.monotonic() - before < 4
+
+
+def gone(group: int) -> bool:
+    """Whether no process of the group lives; a zombie that init has not fetched yet does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it left while we looked
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            return False
+    return True
+
+
+STUBBORN = "trap '' TERM; sleep 100 & echo $$ > \"$0\"; wait; sleep 100"
+
+
+def test_a_program_that_hangs_is_ended_with_all_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_WITHIN_S", 1.5)
+    assert "within 1.5 s" in refused("sh", "-c", STUBBORN, str(tmp_path / "group"))
+    assert gone(int((tmp_path / "group").read_text()))
+
+
+def test_a_program_can_be_stopped_from_outside(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "group")
+    command = KeyCommand(("sh", "-c", STUBBORN, str(tmp_path / "group")), Quote(""))
+    ended: list[Exception] = []
+
+    def run() -> None:
+        try:
+            command.key()
+        except KeyUnavailable as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    group = int((tmp_path / "group").read_text())
+    before = time.monotonic()
+    command.stop()
+    thread.join(5)
+    assert time.monotonic() - before < 2
+    assert len(ended) == 1
+    assert gone(group)
+    command.stop()  # once more does no harm
+
+
+def test_what_was_stopped_before_it_began_never_runs(tmp_path: Path) -> None:
+    command = KeyCommand(("touch", str(tmp_path / "ran")), Quote(""))
+    command.stop()
+    with pytest.raises(KeyUnavailable):
+        command.key()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nothing_is_left_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        ask("echo", KEY)
+        refused("false")
+        refused("/no/such/program")
+    assert len(os.listdir("/proc/self/fd")) == before
