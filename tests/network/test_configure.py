@@ -371,6 +371,12 @@ def test_without_tools_none_is_required_any_more() -> None:
     lost = told.refused(unnamed(tools))
     assert lost is not None
     assert [update.session for update in lost.updates] == [{"type": "realtime", "tool_choice": "auto"}]
+    # nor is it worth a second line where the choice was refused as well
+    [choice] = [update for update in retry.updates if "tool_choice" in update.session]
+    first, second = told.refused(unnamed(choice)), told.refused(unnamed(lost.updates[0]))
+    assert first is not None
+    assert first.warning
+    assert second == Retry("", ())
 
 
 def test_a_refusal_is_remembered_for_the_server_and_the_value() -> None:
@@ -395,6 +401,17 @@ def test_a_refused_change_leaves_what_was_in_force() -> None:
     assert told.change({**FULL, "speed": 1.5}) == Change((), False)
     [back] = told.change({**FULL, "speed": 1.0}).updates
     assert parts_of(back) == {"audio.output.speed": 1.0}
+
+
+def test_what_can_not_be_cleared_is_said_once() -> None:
+    told = updates(FULL)
+    told.hello()
+    told.answered()
+    bare = {**FULL, "reasoning_effort": ""}
+    [update] = told.change(bare).updates
+    assert update.session == {"type": "realtime", "reasoning": None}
+    assert told.refused(unnamed(update)) == Retry("the server refuses realtime.reasoning_effort, which is left out: no", ())
+    assert told.change(bare) == Change((), False)
 
 
 def test_a_later_value_is_not_undone_by_an_earlier_refusal() -> None:
@@ -435,6 +452,25 @@ def test_whose_error_it_is() -> None:
     assert told.refused(ErrorDetail(message="no")) is None
     # but by its id at any time: some servers send a session.updated that answers nothing
     assert told.refused(param(update, "speed")) is not None
+
+
+def test_an_error_without_an_id_is_about_the_update_that_has_the_field() -> None:
+    told = updates(FULL)
+    told.hello()
+    told.answered()
+    told.change({**FULL, "instructions": "Be long."})
+    told.change({**FULL, "instructions": "Be long.", "speed": 1.5})
+    retry = told.refused(ErrorDetail(message="no", param="speed", event_id=""))
+    assert retry == Retry("the server refuses realtime.speed, which is left out: no", ())
+    assert told.unanswered == 1
+
+
+def test_a_name_that_two_parts_have_names_none() -> None:
+    told = updates(FULL)
+    retry = told.refused(param(told.hello(), "format"))
+    assert retry is not None
+    assert not retry.warning
+    assert len(retry.updates) > 1
 
 
 def test_a_second_complaint_about_the_same_update_changes_nothing() -> None:
@@ -622,4 +658,4 @@ class Conversations(RuleBasedStateMachine):
 
 
 TestConversations = Conversations.TestCase
-TestConversations.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestConversations.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

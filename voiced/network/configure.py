@@ -136,15 +136,23 @@ class Refused:
 
     def __init__(self) -> None:
         self._values: Values = {}
+        self._kept: set[str] = set()  # paths of what may not be cleared
         self._tools: list[Any] = []
 
-    def add(self, path: str, value: Any) -> None:
+    def add(self, path: str, value: Any) -> bool:
+        """True where people lose something by it: what could not be set need not be cleared."""
+        if value == _BY_PATH[path].clear:
+            self._kept.add(path)
+            return path not in self._values
         self._values[path] = value
+        return True
 
     def add_tool(self, tool: Any) -> None:
         self._tools.append(tool)
 
     def has(self, path: str, value: Any) -> bool:
+        if value == _BY_PATH[path].clear:
+            return path in self._kept
         return path in self._values and bool(self._values[path] == value)
 
     def without_tools(self, value: Any) -> Any:
@@ -270,17 +278,16 @@ class Updates:
             return Retry("", self._sent(_groups(self._differing())))
         lost = self._leave_out([named[0]] if named else list(values), values, named[1] if named else None)
         words = " ".join(error.message.split()) or error.code or "it does not say why"
-        return Retry(f"the server refuses {lost}, which is left out: {words}", self._sent([self._differing()]))
+        warning = f"the server refuses {lost}, which is left out: {words}" if lost else ""
+        return Retry(warning, self._sent([self._differing()]))
 
     def _leave_out(self, paths: list[str], values: Values, place: int | None) -> str:
-        """Remembers the refusal; its name for people."""
+        """Remembers the refusal; for people, the names of what they lose by it."""
         if paths == [_TOOLS] and place is not None and place < len(values[_TOOLS]):
             tool = values[_TOOLS][place]
             self._refused.add_tool(tool)
             return f"[tools.{tool['name']}]" if tool["type"] == "function" else f"[mcp.{tool.get('server_label')}]"
-        for path in paths:
-            self._refused.add(path, values[path])
-        return ", ".join(_BY_PATH[path].name for path in paths)
+        return ", ".join(_BY_PATH[path].name for path in paths if self._refused.add(path, values[path]))
 
     def _blamed(self, error: ErrorDetail) -> str | None:
         """The event_id of the update that an error is about."""
