@@ -37,8 +37,7 @@ def codes(emissions: Emissions) -> list[str]:
 
 
 def today_usd(ledger: Ledger, wall_s: float = NOW) -> float:
-    usd: float = ledger.snapshot(wall_s)["today"]["usd"]
-    return usd
+    return float(ledger.snapshot(wall_s)["today"]["usd"])
 
 
 def test_each_spending_says_where_we_are(home: Path) -> None:
@@ -278,7 +277,7 @@ def _paid(usage: dict[str, Any]) -> float:
     for kind in ("text", "audio", "image"):
         part = cached[f"{kind}_tokens"]
         paid += (given[f"{kind}_tokens"] - part) * _ROW[f"{kind}_in"] + part * _ROW[f"{kind}_cached"]
-    return paid + sum(usage["output_token_details"][f"{kind}_tokens"] * _ROW[f"{kind}_out"] for kind in ("text", "audio"))
+    return paid + math.fsum(usage["output_token_details"][f"{kind}_tokens"] * _ROW[f"{kind}_out"] for kind in ("text", "audio"))
 
 
 @settings(max_examples=60)

@@ -74,6 +74,11 @@ def test_a_response_by_kind_and_cached_part() -> None:
             },
             {"text_in": 5, "text_cached": 5},
         ),
+        # of one kind more than there is: not the other's
+        (
+            {"input_token_details": {"text_tokens": 5, "audio_tokens": 9, "cached_tokens_details": {"text_tokens": 9}}},
+            {"text_in": 5, "audio_in": 9, "text_cached": 5},
+        ),
         # details that say more than the sum
         ({"input_tokens": 3, "input_token_details": {"text_tokens": 5, "audio_tokens": 5}}, {"text_in": 5, "audio_in": 5}),
     ],

@@ -92,6 +92,14 @@ def test_after_a_torn_line_the_next_begins_on_its_own(home: Path, torn: str) -> 
     assert read(home) == [0, 2, 3]
 
 
+def test_a_file_that_others_may_read_is_closed_to_them(home: Path) -> None:
+    path = home / f"rows-{DAY}.jsonl"
+    path.touch()
+    path.chmod(0o644)
+    files(home).append(DAY, {"n": 1})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_what_is_no_row_is_left_out(home: Path) -> None:
     (home / f"rows-{DAY}.jsonl").write_bytes(b'\xff\xfe\n[1]\n{"n":1}\nnull\n' + b"[" * 100_000 + b'\n{"n":2}\n7')
     assert read(home) == [1, 2]
@@ -160,6 +168,7 @@ def test_a_pipe_does_not_hold_us_up(home: Path) -> None:
     os.mkfifo(home / f"rows-{DAY}.jsonl")
     rows = files(home)
     rows.append(DAY, {"n": 1})
+    assert rows.rows(DAY, 100) == []
     assert rows.complaint == f"{home}: rows-{DAY}.jsonl is no file of yours; so it is lost"
 
 

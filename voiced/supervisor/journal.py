@@ -9,8 +9,8 @@ from voiced.supervisor.state import DayFiles, day_of
 MOST_TURNS = 200
 #: Characters of text, as JSON counts them; in English a byte each.
 MOST_CHARS = 48 * 1024
-#: Of one day's file at the start: several times what may be remembered.
-_MOST_BYTES = 1 << 20
+#: Of one day's file at the start: more than what may be remembered, in any script.
+_MOST_BYTES = 1 << 18
 #: Unix seconds; beyond are only a broken clock's, and no number that a line may hold.
 _END_OF_TIME = 1e12
 _LOSS = "what is said now is not written down; make room there or put that right, or set memory.keep = false"
@@ -25,19 +25,20 @@ class Journal:
     def __init__(self, directory: Path | None, days: int, wall_s: float) -> None:
         self._files = DayFiles(directory, "turns", days, day_of(wall_s), _LOSS)
         self._newest: deque[dict[str, Any]] = deque()
+        self._chars = 0
         for day in self._files.days():
             for turn in reversed([row for row in self._files.rows(day, _MOST_BYTES) if _is_turn(row)]):
                 self._newest.appendleft(turn)
-                if _too_much(self._newest):
-                    self._newest.popleft()
+                self._chars += _chars(turn)
+                if self._forget():
                     return
 
     def add(self, turn: dict[str, Any], wall_s: float) -> str | None:
         """Writes the turn down; a complaint where that was not possible, once until it is again."""
         row = {**turn, "time": round(wall_s, 3)}
         self._newest.append(row)
-        while _too_much(self._newest):
-            self._newest.popleft()
+        self._chars += _chars(row)
+        self._forget()
         self._files.append(day_of(wall_s), row)
         return self._files.complaint
 
@@ -48,16 +49,19 @@ class Journal:
         """
         return [dict(turn) for turn in self._newest if abs(wall_s - turn["time"]) <= within_s]
 
+    def _forget(self) -> bool:
+        """Whether anything had to be forgotten, the oldest first."""
+        before = len(self._newest)
+        while len(self._newest) > MOST_TURNS or self._chars > MOST_CHARS:
+            self._chars -= _chars(self._newest.popleft())
+        return len(self._newest) < before
+
 
 def _is_turn(row: dict[str, Any]) -> bool:
     if not all(isinstance(row.get(name), str) for name in ("item_id", "role", "text")):
         return False
     time = row.get("time")
     return isinstance(time, int | float) and abs(time) < _END_OF_TIME
-
-
-def _too_much(turns: deque[dict[str, Any]]) -> bool:
-    return len(turns) > MOST_TURNS or sum(_chars(turn) for turn in turns) > MOST_CHARS
 
 
 def _chars(turn: dict[str, Any]) -> int:

@@ -125,7 +125,7 @@ class Ledger:
         for code in new:
             day.told.add((code, self._cap_usd))
             self._files.append(self._today, {"told": code, "cap_usd": self._cap_usd})
-        if not new or new[-1] != due[-1]:
+        if not new:
             return []
         near = f"{_usd(spent)} spent today, the daily cap is {_usd(self._cap_usd)}: beyond it no session is opened until midnight"
         message = self.exhausted or f"{near}; cost.daily_cap_usd raises it"
