@@ -494,6 +494,7 @@ def test_thousands_of_changes_leave_nothing_behind() -> None:
     sent = [told.hello()]
     for number in range(1000):
         sent += told.change({**FULL, "instructions": str(number)}).updates
+    assert all(parts_of(update).keys() == {"instructions"} for update in sent[1:])
     assert told.unanswered == sum(told.is_ours(update.event_id) for update in sent) == 32
     assert told.change({**FULL, "instructions": "999"}) == Change((), False)
 
