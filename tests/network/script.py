@@ -35,9 +35,10 @@ def sound(ms: float, value: bytes = b"\x01\x00") -> bytes:
 class Script:
     """One session, its clock and all it put out."""
 
-    def __init__(self, *, ready: bool = True) -> None:
+    def __init__(self, *, ready: bool = True, settings: dict[str, Any] = SETTINGS, history: Iterable[dict[str, Any]] = ()) -> None:
         ids = itertools.count(1)
-        self.session = Session(SETTINGS, Epoch(1000), lambda: f"id{next(ids)}")
+        self.settings = settings
+        self.session = Session(settings, Epoch(1000), lambda: f"id{next(ids)}", history)
         self.now = MonoNs(1_000_000_000)
         self.received = 0
         self.out: list[Output] = []

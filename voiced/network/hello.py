@@ -14,6 +14,8 @@ _UPDATED_WITHIN_NS = 3_000_000_000
 _NS_PER_S = 1_000_000_000
 #: No session lives longer (realtime-protocol 1.5); a clock that is wrong must not make it seem so.
 _LONGEST_S = 3600
+#: Nor is one this short: the clock, ours or theirs, is wrong.
+_SHORTEST_S = 10
 
 
 class Phase(Enum):
@@ -42,6 +44,11 @@ class Hello:
     @property
     def ready(self) -> bool:
         return self.phase is Phase.READY
+
+    @property
+    def lifetime_ns(self) -> int:
+        """From the open WebSocket to the session's end."""
+        return 0 if self.expires_ns is None else self.expires_ns - self._now_ns
 
     def connected(self, now_ns: int, unix_s: float) -> None:
         """The WebSocket is open; `unix_s` is what the wall clock says now."""
@@ -91,4 +98,4 @@ class Hello:
         if isinstance(expires_at, int) and 0 < expires_at < 1 << 53:
             self.expires_at = expires_at
             left_s = min(_LONGEST_S, expires_at - self._unix_s)
-            self.expires_ns = self._now_ns + int(left_s * _NS_PER_S) if left_s > 0 else None
+            self.expires_ns = self._now_ns + int(left_s * _NS_PER_S) if left_s > _SHORTEST_S else None

@@ -22,6 +22,8 @@ QUIET_NS = 2 * _NS_PER_S
 _HURRY_NS = 30 * _NS_PER_S
 #: So long before the end nothing is waited for.
 _LAST_CALL_NS = 5 * _NS_PER_S
+#: The part of a session's life that may go by while the next one is waiting; short lives must not be all waiting.
+_LEAD_AT_MOST = 6
 #: A change of settings that needs a new session is not put off for longer.
 _CHANGE_WITHIN_NS = 60 * _NS_PER_S
 _TRY_AGAIN_NS = 15 * _NS_PER_S
@@ -158,7 +160,7 @@ class Line:
         if expires_ns is None:
             return None
         lead_ns = int(self.settings.get("rollover_s") or 300) * _NS_PER_S
-        return expires_ns - lead_ns
+        return expires_ns - min(lead_ns, self.hello.lifetime_ns // _LEAD_AT_MOST)
 
     def _may_move(self, quiet: Quiet, now: MonoNs) -> bool:
         left_ns = self._left_ns(now)

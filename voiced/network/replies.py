@@ -74,13 +74,14 @@ class SpokenItem:
 class Reply:
     """One response and the items in it, in order of play."""
 
-    __slots__ = ("done", "interrupted", "items", "last_event_ns", "out_of_band", "response_id")
+    __slots__ = ("cut", "done", "interrupted", "items", "last_event_ns", "out_of_band", "response_id")
 
     def __init__(self, response_id: str, now_ns: int) -> None:
         self.response_id = response_id
         self.items: dict[str, SpokenItem] = {}
         self.done = False  # response.done was seen
         self.interrupted = False
+        self.cut = False  # its session ended before it was whole
         self.out_of_band = False
         self.last_event_ns = now_ns
 

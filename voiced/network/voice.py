@@ -42,6 +42,7 @@ class Voice:
     def session_closed(self, now: MonoNs) -> None:
         """What was received plays on; the conversation that it belongs to is gone, so nothing of it is truncated any more."""
         for reply in self._replies:
+            reply.cut = not reply.done
             reply.done = True
             self._end_parts(reply, now)
             for item in reply.items.values():
@@ -307,7 +308,7 @@ class Voice:
         """Drops what is over; what was said in it was heard to its end."""
         for reply in self._replies.forget_finished():
             for item in reply.items.values():
-                self._said(self._transcript.close(item.item_id, None, item.received_ms, interrupted=False))
+                self._said(self._transcript.close(item.item_id, None, item.received_ms, interrupted=reply.cut))
 
     # time ----------------------------------------------------------------------------------------------------------------
 
