@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from voiced.embedded.engine import Engine
 from voiced.embedded.reply import Outputs
-from voiced.embedded.work import Recognise, Request, Speak, Think
+from voiced.embedded.work import Piece, Recognise, Request, Speak, Think
 from voiced.network import events as wire
 
 Asked = TypeVar("Asked")
@@ -74,7 +74,7 @@ class Driver:
     def recognise(self, text: str | None) -> list[dict[str, Any]]:
         return self.take(self.engine.recognised(self.last(Recognise).item_id, text, None if text is not None else "no ears"))
 
-    def think(self, *pieces: str, last: bool = True) -> list[dict[str, Any]]:
+    def think(self, *pieces: Piece, last: bool = True) -> list[dict[str, Any]]:
         response_id = self.last(Think).response_id
         news = []
         for place, piece in enumerate(pieces):

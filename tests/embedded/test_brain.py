@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from voiced.embedded import rules
 from voiced.embedded.brain import Brain
 from voiced.embedded.parts import ModelFailed, Say, Wanted
 from voiced.embedded.reading import ALICE
-from voiced.embedded.work import Said, Think
+from voiced.embedded.work import Call, Piece, Said, Think
 
 NOON = datetime(2026, 11, 22, 12, 5)
 
@@ -81,10 +82,14 @@ class FakeModel:
         say("hard.")
 
 
+def pieces_of(model: FakeModel | None, think: Think) -> list[Piece]:
+    pieces: list[Piece] = []
+    Brain(model, lambda: NOON).answer(think, lambda: True, pieces.append)
+    return pieces
+
+
 def answer(model: FakeModel | None, question: str | None, instructions: str = "") -> str:
-    pieces: list[str] = []
-    Brain(model, lambda: NOON).answer(Think("r", instructions, (Said("user", question),)), lambda: True, pieces.append)
-    return "".join(pieces)
+    return "".join(str(piece) for piece in pieces_of(model, Think("r", instructions, (Said("user", question),))))
 
 
 def test_the_model_answers_what_is_not_certain() -> None:
@@ -117,3 +122,37 @@ def test_questions_that_no_rule_is_meant_for() -> None:
     begun = time.process_time()
     ask("read " * 20_000)
     assert time.process_time() - begun < 1  # took as long as a story
+
+
+DOOR: dict[str, Any] = {"type": "function", "name": "front_door"}
+
+
+@pytest.mark.parametrize(
+    ("said", "called"),
+    [
+        ("Please use the front door!", True),
+        ("Can you call the tool Front-Door?", True),
+        ("run front  door", True),
+        ("What is a front door?", False),
+        ("use the front doors", False),
+        ("use the back door", False),
+        (None, False),
+    ],
+)
+def test_the_rules_call_the_tool_that_is_named(said: str | None, called: bool) -> None:
+    pieces = pieces_of(None, Think("r", "", (Said("user", said),), (DOOR,)))
+    assert (pieces == [Call("front_door", "{}")]) is called
+
+
+def test_a_model_that_knows_better_chooses_its_tools_itself() -> None:
+    think = Think("r", "", (Said("user", "use the front door"),), (DOOR,))
+    assert pieces_of(FakeModel(), think) == [Call("front_door", "{}")]
+    assert pieces_of(FakeModel(knows_better=True), think) == ["Thought ", "hard."]
+
+
+def test_what_a_tool_told_is_read_aloud() -> None:
+    call = Said("call", "{}", call_id="c", name="front_door")
+    assert ask("use the front door", call, Said("tool", "It is open.", call_id="c")) == "The answer is: It is open."
+    assert "nothing to tell" in (ask("use it", call, Said("tool", "", call_id="c")) or "")
+    assert len(ask("use it", call, Said("tool", "x" * 1000, call_id="c")) or "") < 500
+    assert ask("use it", call) == "The tool front_door has not answered yet."

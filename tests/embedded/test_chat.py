@@ -13,7 +13,7 @@ import pytest
 
 from voiced.embedded.chat import Chat
 from voiced.embedded.parts import ModelFailed
-from voiced.embedded.work import Said, Think
+from voiced.embedded.work import Call, Piece, Said, Think
 
 NOON = datetime(2026, 11, 22, 12, 5)
 THINK = Think("r", "Be brief.", (Said("user", "Why?"), Said("assistant", "Because."), Said("user", "And?")))
@@ -76,9 +76,9 @@ def streamed(*pieces: str) -> bytes:
     return "".join(f"data: {chunk}\n\n" for chunk in (*chunks, "[DONE]")).encode()
 
 
-def answer(chat: Chat, most: int = 100) -> list[str]:
-    pieces: list[str] = []
-    chat.answer(THINK, NOON, lambda: len(pieces) < most, pieces.append)
+def answer(chat: Chat, most: int = 100, think: Think = THINK) -> list[Piece]:
+    pieces: list[Piece] = []
+    chat.answer(think, NOON, lambda: len(pieces) < most, pieces.append)
     return pieces
 
 
@@ -138,7 +138,7 @@ def test_no_server_there() -> None:
 
 def test_a_message_without_text_says_nothing(ollama: Ollama) -> None:
     ollama.answer = (200, "application/json", b'{"choices": [{"message": {"content": null}}]}')
-    assert "".join(answer(Chat(ollama.url))) == ""
+    assert answer(Chat(ollama.url)) in ([], [""])
     ollama.answer = (200, "text/event-stream", b'data: {"choices": [{"delta": {"content": null}}]}\n\n' + streamed("x"))
     assert answer(Chat(ollama.url)) == ["x"]
 
@@ -168,5 +168,117 @@ def test_a_url_that_is_none_is_not_shown_either() -> None:
 
 def test_a_silent_server_is_left_once_nobody_wants_its_answer(ollama: Ollama) -> None:
     ollama.silent.set()
-    Chat(ollama.url, "m").answer(THINK, NOON, lambda: not ollama.asked, pytest.fail)
+    Chat(ollama.url, "m").answer(THINK, NOON, lambda: not ollama.asked, lambda piece: pytest.fail(str(piece)))
     assert ollama.hung_up.wait(10)
+
+
+WEATHER = {"type": "function", "name": "weather", "description": "of today", "parameters": {"type": "object"}}
+
+
+def with_tools(choice: str | dict[str, Any] = "auto", *said: Said) -> Think:
+    return Think("r", "Be brief.", said or (Said("user", "Weather?"),), (WEATHER,), choice)
+
+
+def deltas(*pieces: dict[str, Any]) -> tuple[int, str, bytes]:
+    chunks = [json.dumps({"choices": [{"delta": piece}]}) for piece in pieces]
+    return (200, "text/event-stream", "".join(f"data: {chunk}\n\n" for chunk in (*chunks, "[DONE]")).encode())
+
+
+def calling(arguments: object, name: str | None = None, **more: Any) -> dict[str, Any]:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    return {"tool_calls": [{"type": "function", "function": function, **more}]}
+
+
+def test_tools_are_offered_and_called(ollama: Ollama) -> None:
+    ollama.answer = deltas(
+        {"role": "assistant", "content": "Let me see."},
+        calling("", "weather", index=0, id="a"),
+        calling('{"city": ', index=0),
+        calling('"Bern"}', index=0),
+        calling("{}", "lamp", index=1, id="b"),
+        {"content": None},
+    )
+    assert answer(Chat(ollama.url), think=with_tools()) == ["Let me see.", Call("weather", '{"city": "Bern"}'), Call("lamp", "{}")]
+    asked = ollama.asked[0]
+    function = {"name": "weather", "description": "of today", "parameters": {"type": "object"}}
+    assert (asked["tools"], asked["tool_choice"]) == ([{"type": "function", "function": function}], "auto")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [calling("{}", "weather", id="a"), calling('{"a": 1}', "lamp", id="b")],  # without an index
+        [calling("{}", "weather"), calling('{"a": 1}', "lamp")],  # nor an id
+        [calling("{}", "weather", index=0, id="a"), calling('{"a": 1}', "lamp", index=0, id="b")],  # all the same index
+        [calling("", "weather", id="a"), calling({"a": 1}, "lamp", id="b")],  # nothing, and a map
+        [calling("", index=0, id="a"), calling("{}", "weather", index=0), calling('{"a": 1}', "lamp", index=1)],  # the name late
+        [calling("{", "weather"), calling("}"), calling('{"a": 1}', "lamp")],
+        [calling("{", "weather", index=0, id="a"), calling("}", "weather", index=0, id="a"), calling('{"a": 1}', "lamp", index=1)],
+    ],
+)
+def test_servers_that_call_in_ways_of_their_own(ollama: Ollama, pieces: list[dict[str, Any]]) -> None:
+    ollama.answer = deltas(*pieces)
+    assert answer(Chat(ollama.url), think=with_tools()) == [Call("weather", "{}"), Call("lamp", '{"a": 1}')]
+
+
+def test_a_call_by_a_server_that_does_not_stream(ollama: Ollama) -> None:
+    body = {"choices": [{"message": {"content": None, **calling('{"a": 1}', "weather", id="a")}}]}
+    ollama.answer = (200, "application/json", json.dumps(body).encode())
+    assert [piece for piece in answer(Chat(ollama.url), think=with_tools()) if piece] == [Call("weather", '{"a": 1}')]
+
+
+@pytest.mark.parametrize(
+    ("choice", "asked"),
+    [
+        ("required", "required"),
+        ({"type": "function", "name": "weather"}, {"type": "function", "function": {"name": "weather"}}),
+        ({"type": "mcp", "server_label": "docs"}, "auto"),
+    ],
+)
+def test_the_choice_of_a_tool_is_handed_on(ollama: Ollama, choice: str | dict[str, Any], asked: object) -> None:
+    ollama.answer = (200, "text/event-stream", streamed("x"))
+    answer(Chat(ollama.url), think=with_tools(choice))
+    assert ollama.asked[0]["tool_choice"] == asked
+
+
+def test_without_tools_none_are_spoken_of(ollama: Ollama) -> None:
+    ollama.answer = (200, "text/event-stream", streamed("x"))
+    answer(Chat(ollama.url))
+    assert not {"tools", "tool_choice"} & ollama.asked[0].keys()
+
+
+def test_a_call_goes_with_its_answer_whatever_was_said_between(ollama: Ollama) -> None:
+    ollama.answer = (200, "text/event-stream", streamed("Sunny."))
+    said = (
+        Said("user", "Weather?"),
+        Said("call", '{"a": 1}', call_id="c1", name="weather"),
+        Said("call", "{}", call_id="c2", name="weather"),
+        Said("user", "Hello?"),
+        Said("tool", "", call_id="c1"),
+        Said("tool", "lost", call_id="c0"),
+    )
+    answer(Chat(ollama.url), think=with_tools("auto", *said))
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"a": 1}'}}
+    assert ollama.asked[0]["messages"][1:] == [
+        {"role": "user", "content": "Weather?"},
+        {"role": "user", "content": "Hello?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": ""},
+        {"role": "user", "content": "A tool answered: lost"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"tool_calls": 7}],
+        [{"tool_calls": [7]}],
+        [calling(7, "weather")],
+        [calling("{}", "weather")] * 17,
+        [calling("x" * 200_001, "weather")],
+    ],
+)
+def test_calls_that_make_no_sense(ollama: Ollama, pieces: list[dict[str, Any]]) -> None:
+    ollama.answer = deltas(*pieces)
+    with pytest.raises(ModelFailed):
+        answer(Chat(ollama.url), think=with_tools())

@@ -253,3 +253,16 @@ def test_a_client_that_does_not_read_loses_its_seat(mute_server: Server, monkeyp
             assert mute_server._seats.acquire(timeout=20)
         for _ in range(8):
             mute_server._seats.release()
+
+
+def test_a_tool_is_called_and_its_answer_told(mute_server: Server) -> None:
+    with connected(mute_server.url) as client:
+        tool = {"type": "function", "name": "front_door", "parameters": {"type": "object", "properties": {}}}
+        client.connection.session.update(session={"type": "realtime", "output_modalities": ["text"], "tools": [tool]})
+        ask(client, "Please use the front door.")
+        call = client.until("response.function_call_arguments.done")
+        assert (call.name, call.arguments) == ("front_door", "{}")
+        assert [item.type for item in client.until("response.done").response.output] == ["function_call"]
+        client.connection.conversation.item.create(item={"type": "function_call_output", "call_id": call.call_id, "output": "It is open."})
+        client.connection.response.create()
+        assert client.until("response.done").response.output[0].content[0].text == "The answer is: It is open."

@@ -284,6 +284,20 @@ def test_a_long_answer_is_cut_and_told_so() -> None:
     assert output.startswith("x" * LONGEST_OUTPUT + "\n[cut here, after 100000")
 
 
+@pytest.mark.parametrize(("choice", "asked"), [("auto", None), ("none", None), ("required", "auto"), ("weather", "auto")])
+def test_a_model_that_must_call_a_tool_need_not_in_the_answer(choice: str, asked: str | None) -> None:
+    table = Table()
+    table.calls.configure({"tools": TOOLS, "tool_choice": choice})
+    table.call()
+    table.done()
+    table.result()
+    wanted = table.queue.next(table.now, free=True)
+    assert wanted is not None
+    (create,) = wanted.events
+    assert isinstance(create, ResponseCreate)
+    assert (create.response.tool_choice if create.response else None) == asked
+
+
 def test_tools_may_be_reconfigured_while_one_is_called() -> None:
     table = Table()
     table.call()

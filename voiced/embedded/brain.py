@@ -23,7 +23,7 @@ class Brain:
         """Says the answer piece by piece; stops early when nobody wants more."""
         now = self._clock()
         verbatim = rules.verbatim(think.instructions)
-        certain = rules.answer(think.said, now)
+        certain = rules.call(think.said, think.tools) or rules.answer(think.said, now)
         heard = bool(think.said and think.said[-1].text)
         if verbatim is not None:
             say(verbatim)

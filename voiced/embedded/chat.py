@@ -7,12 +7,13 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from voiced.embedded.parts import ModelFailed, Say, Wanted
-from voiced.embedded.work import Think
+from voiced.embedded.work import Call, Piece, Said, Think
 
 _CONNECT_LIMIT_S = 5
 #: A model that is loaded from disk first is silent for long; one that is silent for longer is gone.
@@ -20,6 +21,9 @@ _SILENCE_LIMIT_S = 60
 #: How soon an answer that nobody wants any more is cut off.
 _LOOK_EVERY_S = 0.25
 _TURNS = 40
+#: What a tool is given by a model that has not lost its way.
+_LONGEST_ARGUMENTS = 200_000
+_MOST_CALLS = 16
 _SPOKEN = "Your answers are spoken aloud: be brief, and write plain sentences without lists, tables, emoji or markup."
 
 
@@ -50,18 +54,18 @@ class Chat:
 
     def answer(self, think: Think, now: datetime, wanted: Wanted, say: Say) -> None:
         try:
-            for text in self._stream(think, now, wanted):
+            for piece in self._stream(think, now, wanted):
                 if not wanted():
                     return
-                say(text)
+                say(piece)
         except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             if wanted():  # else it was cut off
                 raise self._failed(f"{type(error).__name__}: {error}") from error
 
-    def _stream(self, think: Think, now: datetime, wanted: Wanted) -> Iterator[str]:
+    def _stream(self, think: Think, now: datetime, wanted: Wanted) -> Iterator[Piece]:
         system = f"{think.instructions}\n\n{_SPOKEN} It is {now:%A, %d %B %Y, %H:%M}."
         messages = [{"role": "system", "content": system}, *_messages(think)]
-        body = {"model": self._model or self._first_model(wanted), "messages": messages, "stream": True}
+        body = {"model": self._model or self._first_model(wanted), "messages": messages, "stream": True, **_tools(think)}
         with self._ask("POST", "chat/completions", wanted, body) as response:
             yield from _pieces(response)
 
@@ -113,16 +117,56 @@ def _cut_off_when_unwanted(sock: socket.socket, wanted: Wanted) -> Iterator[None
         watcher.join()
 
 
-def _messages(think: Think) -> list[dict[str, str]]:
-    turns = [turn for turn in think.said if turn.text]
-    return [{"role": "user" if turn.role == "tool" else turn.role, "content": turn.text or ""} for turn in turns[-_TURNS:]]
+def _tools(think: Think) -> dict[str, Any]:
+    """The tools in the words of this API, which keeps a function in a map of its own."""
+    if not think.tools:
+        return {}
+    names = ("name", "description", "parameters")
+    tools = [{"type": "function", "function": {name: tool[name] for name in names if name in tool}} for tool in think.tools]
+    choice = think.tool_choice
+    if isinstance(choice, dict):
+        choice = {"type": "function", "function": {"name": choice["name"]}} if choice.get("type") == "function" else "auto"
+    return {"tools": tools, "tool_choice": choice}
 
 
-def _pieces(response: http.client.HTTPResponse) -> Iterator[str]:
-    """The text in a stream of server-sent events, or in one plain answer where the server does not stream."""
+def _messages(think: Think) -> list[dict[str, Any]]:
+    calls = {turn.call_id: turn for turn in think.said if turn.role == "call"}
+    turns = [turn for turn in think.said if turn.text or turn.role == "tool"]
+    return [message for turn in turns[-_TURNS:] for message in _messages_of(turn, calls)]
+
+
+def _messages_of(turn: Said, calls: dict[str, Said]) -> list[dict[str, Any]]:
+    """A call goes with its answer, directly before it, as this API wants it; one without an answer goes nowhere."""
+    if turn.role == "call":
+        return []
+    if turn.role != "tool":
+        return [{"role": turn.role, "content": turn.text}]
+    called = calls.get(turn.call_id)
+    if called is None:
+        return [{"role": "user", "content": f"A tool answered: {turn.text}"}]
+    call = {"id": turn.call_id, "type": "function", "function": {"name": called.name, "arguments": called.text}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": turn.call_id, "content": turn.text},
+    ]
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[Piece]:
+    """What is in a stream of server-sent events, or in one plain answer where the server does not stream: text, then calls."""
+    calls = _Calls()
     if "event-stream" not in (response.getheader("Content-Type") or ""):
-        yield _text_of(json.load(response)["choices"][0]["message"])
-        return
+        message = json.load(response)["choices"][0]["message"]
+        yield _text_of(message)
+        calls.add(message)
+    else:
+        for message in _deltas(response):
+            if text := _text_of(message):
+                yield text
+            calls.add(message)
+    yield from calls.whole()
+
+
+def _deltas(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
     for line in response:
         data = line.strip().removeprefix(b"data:").strip()
         if data == b"[DONE]":
@@ -131,8 +175,47 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[str]:
             continue
         chunk = json.loads(data)
         for choice in chunk.get("choices") or ():
-            if text := _text_of(choice.get("delta") or {}):
-                yield text
+            yield choice.get("delta") or {}
+
+
+@dataclass
+class _Growing:
+    """A call of a tool that is still being told."""
+
+    index: int | None
+    id: str | None
+    name: str
+    arguments: str = ""
+
+
+class _Calls:
+    """Calls of tools as their pieces come: the name first, the arguments bit by bit. Raises ValueError for too much."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Growing] = []
+
+    def add(self, message: dict[str, Any]) -> None:
+        for piece in message.get("tool_calls") or ():
+            function = piece.get("function") or {}
+            call = self._of(piece.get("index"), piece.get("id"), function.get("name") or "")
+            arguments = function.get("arguments") or ""
+            call.arguments += json.dumps(arguments) if isinstance(arguments, dict) else arguments  # a map in Ollama's own API
+            if len(self._calls) > _MOST_CALLS or len(call.arguments) > _LONGEST_ARGUMENTS:
+                raise ValueError("it calls too many tools, or with too much")
+
+    def _of(self, index: int | None, id: str | None, name: str) -> _Growing:
+        """The call that a piece belongs to. Some servers leave out the index, or give all calls the same."""
+        begins = bool(name) and index is None and id is None
+        for call in reversed(self._calls):
+            if not begins and call.index == index and id in (None, "", call.id):
+                call.name = call.name or name
+                return call
+        self._calls.append(_Growing(index, id, name))
+        return self._calls[-1]
+
+    def whole(self) -> Iterator[Call]:
+        for call in self._calls:
+            yield Call(_sound_text(call.name), _sound_text(call.arguments) or "{}")
 
 
 def _text_of(message: dict[str, Any]) -> str:
@@ -142,4 +225,8 @@ def _text_of(message: dict[str, Any]) -> str:
         return ""
     if not isinstance(content, str):
         raise TypeError(f"content is no text but {type(content).__name__}")
-    return content.encode("utf-8", "replace").decode()  # JSON can hold halves of surrogate pairs, and UTF-8 can't
+    return _sound_text(content)
+
+
+def _sound_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # JSON can hold halves of surrogate pairs, and UTF-8 can't

@@ -15,6 +15,8 @@ _SOUND_KEPT_BYTES = 32 * 1024 * 1024
 
 #: No talk needs more in one text, and rules and voices have to go through all of it.
 _LONGEST_TEXT = 64 * 1024
+#: What tools are given and tell, which is for programs rather than for ears.
+_LONGEST_OF_TOOLS = 256 * 1024
 _STATES = ("completed", "incomplete", "in_progress")
 
 Value = TypeVar("Value")
@@ -70,8 +72,10 @@ class Entry:
 
     def said(self) -> Said | None:
         """The item as a turn for the brain, or None where it is no part of the talk."""
+        if self.item.type == "function_call":
+            return Said("call", self.item.arguments or "{}", call_id=self.item.call_id or "", name=self.item.name or "")
         if self.item.type == "function_call_output":
-            return Said("tool", self.item.output or "")
+            return Said("tool", self.item.output or "", call_id=self.item.call_id or "")
         if self.item.type != "message" or not self.item.role:
             return None
         if self.heard_text is not None or self.sound_bytes:
@@ -124,7 +128,7 @@ def check_item(item: Item) -> None:
     if item.status not in (None, *_STATES):
         raise Refused(f"Invalid value: '{item.status}'. Supported values are: {', '.join(_STATES)}.", "invalid_value", "item.status")
     for name in ("output", "arguments"):
-        _check_length(getattr(item, name), f"item.{name}")
+        _check_length(getattr(item, name), f"item.{name}", _LONGEST_OF_TOOLS)
     if item.type == "function_call_output":
         _need(item.call_id, "item.call_id")
         _need(item.output, "item.output")
@@ -155,9 +159,9 @@ def _check_message(item: Item) -> None:
             raise Refused("16-bit audio has an even number of bytes.", "invalid_value", f"{where}.audio")
 
 
-def _check_length(text: str | None, param: str) -> None:
-    if text is not None and len(text) > _LONGEST_TEXT:
-        words = f"Expected a string with maximum length {_LONGEST_TEXT}, but got a string with length {len(text)} instead."
+def _check_length(text: str | None, param: str, longest: int = _LONGEST_TEXT) -> None:
+    if text is not None and len(text) > longest:
+        words = f"Expected a string with maximum length {longest}, but got a string with length {len(text)} instead."
         raise Refused(f"Invalid '{param}': string too long. {words}", "string_above_max_length", param)
 
 

@@ -8,7 +8,7 @@ A host feeds it and does what it asks:
     outputs = engine.refuse(malformed)                 text from the client that is no event
     outputs = engine.hear(probabilities, now)          speech probabilities of the sound received, one for each 32 ms
     outputs = engine.recognised(item_id, text)         answers to requests, see voiced.embedded.work
-    outputs = engine.thought(response_id, text, last)
+    outputs = engine.thought(response_id, piece, last)
     outputs = engine.spoken(response_id, number, pcm)
     while engine.has_delta:                            the reply's sound, a delta at a time: look for interruptions between
         outputs = engine.next_delta()
@@ -31,7 +31,7 @@ from voiced.embedded.ear import Ear
 from voiced.embedded.refusal import Refused
 from voiced.embedded.reply import Outputs, Reply
 from voiced.embedded.turns import Turn
-from voiced.embedded.work import Drop, HangUp, Recognise, Think
+from voiced.embedded.work import Call, Drop, HangUp, Piece, Recognise, Think
 from voiced.messages import BYTES_PER_MS
 from voiced.network import events as wire
 
@@ -111,11 +111,16 @@ class Engine:
                 outputs += self._think(self._replies[response_id])
         return self._out(outputs)
 
-    def thought(self, response_id: str, text: str, last: bool) -> Outputs:
+    def thought(self, response_id: str, piece: Piece, last: bool) -> Outputs:
         reply = self._replies.get(response_id)
         if reply is None:
             return []
-        return self._out([*reply.thought(text, last), *self._end_if_over(reply)])
+        if isinstance(piece, Call):
+            item_id, call_id = self._make_id("item"), self._make_id("call")
+            call = wire.Item(type="function_call", id=item_id, call_id=call_id, name=piece.name, arguments=piece.arguments)
+            reply.call(Entry(call))
+            piece = ""
+        return self._out([*reply.thought(piece, last), *self._end_if_over(reply)])
 
     def think_failed(self, response_id: str, message: str, code: str = "brain_failed") -> Outputs:
         reply = self._replies.get(response_id)
@@ -339,7 +344,7 @@ class Engine:
 
     def _think(self, reply: Reply) -> Outputs:
         said = tuple(turn for entry in reply.context if (turn := entry.said()))
-        return [Think(reply.id, reply.settings.instructions, said, tuple(reply.settings.tools))]
+        return [Think(reply.id, reply.settings.instructions, said, reply.settings.functions, reply.settings.tool_choice)]
 
     def _end_if_over(self, reply: Reply) -> Outputs:
         if reply.ended:  # its tokens are spent

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from voiced.embedded.work import Think
+from voiced.embedded.work import Piece, Think
 
 #: Tells, while an answer is being made, whether anybody still wants it.
 Wanted = Callable[[], bool]
 #: Takes the answer piece by piece.
-Say = Callable[[str], None]
+Say = Callable[[Piece], None]
 
 
 class NotHere(Exception):

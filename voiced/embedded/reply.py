@@ -1,7 +1,8 @@
 """One response from `response.created` to `response.done`: its item, its deltas, its end, however it ends. Pure.
 
 Text comes in from the brain, is cut into sentences, goes out to be spoken and comes back as sound. `next_delta` hands
-out one delta at a time, so that whoever sends them can look up between two and obey an interruption at once.
+out one delta at a time, so that whoever sends them can look up between two and obey an interruption at once. Calls of tools
+follow the last delta, whole; a response that is cut short calls nothing.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from voiced.network import events as wire
 _FIRST_DELTA_BYTES = 60 * BYTES_PER_MS
 _DELTA_BYTES = 250 * BYTES_PER_MS
 _AUDIO_TOKEN_BYTES = 50 * BYTES_PER_MS
+
+#: More at once is no plan but a model that has lost its way.
+_MOST_CALLS = 16
 
 Outputs = list[wire.ServerEvent | Request]
 
@@ -53,6 +57,8 @@ class Reply:
         self._current: _Sentence | None = None
         self._started = 0  # sentences that were begun to be handed out
         self._transcript = ""
+        self._calls: list[Entry] = []  # to be made at the end
+        self._called: list[Entry] = []
         self._done: wire.Response | None = None
 
     # what comes in -----------------------------------------------------------------------------------------------
@@ -64,7 +70,7 @@ class Reply:
         """More text from the brain."""
         self._thought_all = last
         if not self.settings.speaks:
-            return self._text_delta(text)
+            return self._text_delta(text) if text or not self._calls else []
         sentences = self._cutter.feed(text) + (self._cutter.end() if last else [])
         first = len(self._texts)
         self._texts += sentences
@@ -72,6 +78,11 @@ class Reply:
         name = voice.id if isinstance(voice, VoiceId) else voice
         speed = self.settings.audio.output.speed
         return [Speak(self.id, first + n, sentence, name, speed) for n, sentence in enumerate(sentences)]
+
+    def call(self, entry: Entry) -> None:
+        """A tool to be called: a function_call item, arguments and all."""
+        if self.settings.tool_choice != "none" and len(self._calls) < _MOST_CALLS:
+            self._calls.append(entry)
 
     def spoken(self, number: int, pcm: bytes) -> None:
         """The sound of one sentence."""
@@ -123,6 +134,9 @@ class Reply:
             self._settle()
             item_status = "completed" if status == "completed" else "incomplete"
             outputs += self._close(item_status)
+        if status == "completed":
+            for entry in self._calls:
+                outputs += self._call(entry)
         details = None if status == "completed" else wire.StatusDetails(type=status, reason=reason, error=error)
         self._done = self._response(status, details)
         return [*outputs, wire.ResponseDone(response=self._done)]
@@ -201,6 +215,27 @@ class Reply:
             outputs.append(wire.ItemDone(item=shown, previous_item_id=self._conversation.previous_of(self.entry)))
         return [*outputs, wire.OutputItemDone(response_id=self.id, item=shown)]
 
+    def _call(self, entry: Entry) -> Outputs:
+        item, place = entry.item, len(self._called) + self._opened
+        arguments, item.arguments = item.arguments or "{}", ""
+        item.status = "in_progress"
+        outputs: Outputs = [wire.OutputItemAdded(response_id=self.id, item=without_sound(item), output_index=place)]
+        if self._conversation:
+            previous = self._conversation.insert(entry)
+            outputs.append(wire.ItemAdded(item=without_sound(item), previous_item_id=previous))
+        call_id, name = item.call_id or "", item.name or ""
+        outputs += [
+            wire.FunctionArgumentsDelta(response_id=self.id, item_id=entry.id, call_id=call_id, output_index=place, delta=arguments),
+            wire.FunctionArgumentsDone(
+                response_id=self.id, item_id=entry.id, call_id=call_id, output_index=place, arguments=arguments, name=name
+            ),
+        ]
+        item.arguments, item.status = arguments, "completed"
+        if self._conversation:
+            outputs.append(wire.ItemDone(item=without_sound(item), previous_item_id=self._conversation.previous_of(entry)))
+        self._called.append(entry)
+        return [*outputs, wire.OutputItemDone(response_id=self.id, item=without_sound(item), output_index=place)]
+
     def _part(self, text: str) -> wire.Part:
         return wire.Part(type="audio", transcript=text) if self.settings.speaks else wire.Part(type="text", text=text)
 
@@ -212,7 +247,7 @@ class Reply:
             id=self.id,
             status=status,
             status_details=details,
-            output=[without_sound(self.entry.item)] if ended and self._opened else [],
+            output=[without_sound(entry.item) for entry in self._output] if ended else [],
             conversation_id=self._conversation.id if self._conversation else None,
             output_modalities=list(self.settings.output_modalities),
             max_output_tokens=self.settings.max_output_tokens,
@@ -222,6 +257,11 @@ class Reply:
         )
 
     def _usage(self) -> dict[str, object]:
-        heard = self.context if self._opened else []
-        instructions = self.settings.instructions if self._opened else ""
-        return usage(instructions, heard, self._transcript, self.entry.sound_bytes // BYTES_PER_MS)
+        heard = self.context if self._output else []
+        instructions = self.settings.instructions if self._output else ""
+        said = "".join((self._transcript, *(entry.item.arguments or "" for entry in self._called)))
+        return usage(instructions, heard, said, self.entry.sound_bytes // BYTES_PER_MS)
+
+    @property
+    def _output(self) -> list[Entry]:
+        return [*([self.entry] if self._opened else []), *self._called]

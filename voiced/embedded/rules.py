@@ -7,13 +7,16 @@ it, so the patterns look for few words.
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from voiced.embedded.reading import ALICE
-from voiced.embedded.work import Said
+from voiced.embedded.work import Call, Said
 
 #: How a client asks for a text to be spoken as it is: in the instructions of one response, before an empty line.
 _VERBATIM = re.compile(r"\s*say exactly\b[^\n]*:\s*\n\s*\n(?P<text>.+)", re.IGNORECASE | re.DOTALL)
 _COUNT_LIMIT = 200
+#: What is read aloud of a tool's answer.
+_LONGEST_RESULT = 400
 #: No rule is meant for longer questions, and some patterns take quadratic time.
 _LONGEST_QUESTION = 400
 
@@ -45,16 +48,35 @@ def answer(said: tuple[Said, ...], now: datetime) -> str | None:
         return f"Hello. {WHAT_I_CAN}"
     last = said[-1]
     if last.role == "tool":
-        return f"The answer is: {last.text}"
+        return f"The answer is: {last.text[:_LONGEST_RESULT]}" if last.text else "It is done, and there is nothing to tell."
+    if last.role == "call":
+        return f"The tool {last.name} has not answered yet."
     if last.text is None:
         return NO_RECOGNITION
-    heard = re.sub(r"[^a-z0-9' ]+", " ", last.text[:_LONGEST_QUESTION].lower()).strip()
+    heard = _words(last.text)
     if not heard:
         return NOTHING_HEARD
     for pattern, skill in _SKILLS:
         if (match := re.search(pattern, heard)) and (found := skill(match, said, now)):
             return found
     return None
+
+
+def call(said: tuple[Said, ...], tools: tuple[dict[str, Any], ...]) -> Call | None:
+    """The tool that the last turn names, as in "use the front door": called without arguments, which no rule could find."""
+    if not said or said[-1].role != "user":
+        return None
+    heard = _words(said[-1].text or "")
+    for tool in tools:
+        name = re.escape(_words(tool["name"]))
+        if name and re.search(rf"\b(?:use|call|run)(?: the)?(?: tool)? {name}\b", heard):
+            return Call(tool["name"], "{}")
+    return None
+
+
+def _words(text: str) -> str:
+    """As the patterns want it: small letters, digits and single blanks."""
+    return " ".join(re.sub(r"[^a-z0-9']+", " ", text[:_LONGEST_QUESTION].lower()).split())
 
 
 def honest(said: tuple[Said, ...]) -> str:

@@ -93,7 +93,7 @@ class Settings(_Strict, kw_only=True):
     instructions: str = DEFAULT_INSTRUCTIONS
     audio: Audio = msgspec.field(default_factory=Audio)
     tools: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    tool_choice: str | dict[str, Any] = "auto"
+    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
     max_output_tokens: MaxTokens = "inf"
     truncation: str | dict[str, Any] = "auto"
     tracing: str | dict[str, Any] | None = None
@@ -101,6 +101,11 @@ class Settings(_Strict, kw_only=True):
     include: list[str] | None = None
     reasoning: dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+
+    @property
+    def functions(self) -> tuple[dict[str, Any], ...]:
+        """The tools that may be called: there is nothing here that could reach an MCP server."""
+        return () if self.tool_choice == "none" else tuple(tool for tool in self.tools if tool["type"] == "function")
 
     @property
     def speaks(self) -> bool:

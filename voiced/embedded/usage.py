@@ -24,6 +24,7 @@ def usage(instructions: str, heard: list[Entry], output_text: str, output_audio_
     text_in, audio_in = text_tokens(instructions), 0
     for entry in heard:
         text_in += sum(text_tokens(part.text or "") for part in contents(entry.item))
+        text_in += text_tokens(entry.item.arguments or "") + text_tokens(entry.item.output or "")
         audio_in += entry.audio_ms // (50 if entry.item.role == "assistant" else 100)
     text_out, audio_out = text_tokens(output_text), output_audio_ms // 50
     cached = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}

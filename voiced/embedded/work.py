@@ -10,10 +10,25 @@ from typing import Any, NamedTuple
 class Said(NamedTuple):
     """One turn of the conversation, as the brain sees it."""
 
-    role: str  # system | user | assistant | tool
-    text: str | None  # None: sound that nobody could recognise
+    role: str  # system | user | assistant | call (of a tool) | tool (its answer)
+    text: str | None  # None: sound that nobody could recognise; of a call, its arguments
     #: What the assistant had still to say when it was cut off.
     unheard: str = ""
+    #: By which a call and its answer belong together.
+    call_id: str = ""
+    #: Of the tool that is called.
+    name: str = ""
+
+
+class Call(NamedTuple):
+    """A tool that the brain wants to be called."""
+
+    name: str
+    arguments: str  # JSON
+
+
+#: An answer comes piece by piece.
+Piece = str | Call
 
 
 class Recognise(NamedTuple):
@@ -24,12 +39,14 @@ class Recognise(NamedTuple):
 
 
 class Think(NamedTuple):
-    """What is there to answer? Text comes back piece by piece."""
+    """What is there to answer? Text, and calls of tools, come back piece by piece."""
 
     response_id: str
     instructions: str
     said: tuple[Said, ...]
+    #: Functions as in the session's settings.
     tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] = "auto"
 
 
 class Speak(NamedTuple):

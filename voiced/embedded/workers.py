@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from voiced.embedded.brain import Brain
 from voiced.embedded.parts import Candidates, NotHere, RecognitionFailed, SpeechFailed, Wanted
-from voiced.embedded.work import Speak, Think
+from voiced.embedded.work import Piece, Speak, Think
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +134,8 @@ class Workers:
 
         self._to_recognise.put(job)
 
-    def think(self, think: Think, wanted: Wanted, piece: Callable[[str, bool], None], failed: Callable[[str], None]) -> None:
-        """`piece` gets text and whether it is the last."""
+    def think(self, think: Think, wanted: Wanted, piece: Callable[[Piece, bool], None], failed: Callable[[str], None]) -> None:
+        """`piece` gets text or a call of a tool, and whether it is the last."""
 
         def job() -> None:
             if not wanted():

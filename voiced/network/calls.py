@@ -20,7 +20,7 @@ from voiced.errors import NotNow
 from voiced.messages import MonoNs, Order
 from voiced.network import arguments
 from voiced.network.approvals import Approvals
-from voiced.network.events import FunctionArgumentsDone, Item, ItemCreate, ResponseCreate
+from voiced.network.events import FunctionArgumentsDone, Item, ItemCreate, ResponseCreate, ResponseParams
 from voiced.network.outputs import Answered, Outbox, Refused, RunTool, StopTool
 from voiced.network.responses import ResponseQueue, Wanted
 
@@ -75,6 +75,7 @@ class Calls:
         self._new_id = new_id
         self._approvals = Approvals(out, queue, new_id)
         self._tools: dict[str, _Tool] = {}
+        self._forced = False
         self._rounds: list[_Round] = []
         self._told: list[_Call] = []  # outputs that no response has followed yet
         self._seen: dict[str, None] = {}
@@ -86,6 +87,7 @@ class Calls:
         self._tools = {
             tool["name"]: _Tool(tuple(tool["command"]), round(tool["timeout_s"] * 1_000_000_000)) for tool in settings.get("tools", ())
         }
+        self._forced = settings.get("tool_choice", "auto") not in ("auto", "none")
 
     # the server ----------------------------------------------------------------------------------------------------------
 
@@ -282,7 +284,9 @@ class Calls:
                 self._out.send(ItemCreate(item=made))
             self._out.send(ItemCreate(item=Item(type="function_call_output", call_id=call.call_id, output=call.output)))
         if not round.interrupted:
-            self._queue.add(Wanted((ResponseCreate(event_id=self._new_id()),)))
+            # A model that must call a tool would call it for ever, if it had to in the answer, too.
+            params = ResponseParams(tool_choice="auto") if self._forced else None
+            self._queue.add(Wanted((ResponseCreate(event_id=self._new_id(), response=params),)))
             self._told = [*self._told, *answered][-MOST_CALLS:]
 
     # looking up ----------------------------------------------------------------------------------------------------------
