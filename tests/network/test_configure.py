@@ -129,11 +129,6 @@ ONE_CHANGE = st.sampled_from(sorted(_LIVE)).flatmap(lambda name: st.tuples(st.ju
 # the session ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_key_goes_into_a_header() -> None:
-    assert configure.headers({"token": "sk-1"}) == ["Authorization: Bearer sk-1"]
-    assert configure.headers({"token": ""}) == []
-    assert configure.headers({"token": None}) == []
-
 
 def test_every_setting_has_its_place_in_the_session() -> None:
     assert configure.session(FULL) == {
@@ -212,13 +207,13 @@ def test_no_tool_is_required_where_there_is_none() -> None:
 @settings(deadline=None)
 @given(SOME)
 def test_openai_knows_every_field(some: dict[str, Any]) -> None:
-    update = configure.session_update(some, "e1")
+    update = SessionUpdate(event_id="e1", session=configure.session(some))
     check_with_openai(update)
     in_embedded(update)
 
 
 def test_the_check_with_openai_sees_a_field_that_does_not_exist() -> None:
-    update = configure.session_update(FULL, "e1")
+    update = SessionUpdate(event_id="e1", session=configure.session(FULL))
     update.session["audio"]["output"]["pitch"] = 2
     with pytest.raises(AssertionError, match="pitch"):
         check_with_openai(update)
@@ -535,7 +530,7 @@ class Server:
 
 
 def wanted(of: dict[str, Any]) -> dict[str, Any]:
-    return parts_of(configure.session_update(of, ""))
+    return parts_of(SessionUpdate(session=configure.session(of)))
 
 
 def check_in_force(server: Server, of: dict[str, Any]) -> None:

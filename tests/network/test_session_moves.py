@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, played, published, sent, sound, text
+from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound, text
 from voiced.errors import KeyRefused
 from voiced.messages import MicFrame
 from voiced.network.events import InputAudioAppend, ItemCreate
-from voiced.network.outputs import Answered, DropNext, OpenNext, Opened, Output, Refused, SendEvent, SendNext, Sleep, TakeOver, Wake
+from voiced.network.outputs import Answered, DropNext, Opened, OpenNext, Output, Refused, SendEvent, SendNext, Sleep, TakeOver, Wake
 
 HOUR_S = 3600
 

@@ -19,6 +19,7 @@ from voiced.errors import NotNow
 from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import outputs
 from voiced.network.hello import Phase
+from voiced.network.interface import Conversing
 from voiced.network.programs import Ended, Programs
 from voiced.network.quote import Quote
 from voiced.network.session import Session
@@ -49,7 +50,7 @@ class _Network:
         # By the clock, so that a network process that was restarted is never older than what playback has seen.
         epoch = Epoch(time.monotonic_ns() // _NS_PER_MS)
         quote = Quote(self._settings.get("token"))
-        self._session = Session(
+        self._session: Conversing = Session(
             self._settings, epoch, lambda: f"voiced_{secrets.token_hex(10)}", self._settings.get("history") or (), quote=quote
         )
         self._uplink = Uplink(child, self._session, quote, self._do)

@@ -347,14 +347,3 @@ def _meant(name: str, path: str, value: Any) -> bool:
 
 
 # the former ways -------------------------------------------------------------------------------------------------------
-
-
-def headers(settings: Settings) -> list[str]:
-    """The headers of the upgrade."""
-    token = settings.get("token")
-    return [f"Authorization: Bearer {token}"] if token else []
-
-
-def session_update(settings: Settings, event_id: str) -> SessionUpdate:
-    """Our whole configuration, for a server that refuses nothing."""
-    return SessionUpdate(event_id=event_id, session=session(settings))

@@ -72,8 +72,15 @@ class Conversation:
 
     def configured(self) -> None:
         """The settings of the session of now are known to everybody whom they concern."""
+        self.hide_secrets(self.settings)
         self.turn.configure(self.settings)
         self.calls.configure(self.settings)
+
+    def hide_secrets(self, settings: Mapping[str, Any]) -> None:
+        """What these settings hold of secrets is not shown, whoever repeats it."""
+        self.quote.hide(settings.get("token"))
+        for tool in settings.get("mcp") or ():
+            self.quote.hide(tool.get("authorization"))
 
     # the session's life --------------------------------------------------------------------------------------------------
 

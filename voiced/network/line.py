@@ -82,7 +82,8 @@ class Line:
             return False, False
         for update in self._taken_in(retry):
             self._out.send(update)
-        return True, not retry.updates and self.hello.phase is Phase.GREETING and self.hello.refused()
+        over = not retry.updates and not self._updates.unanswered
+        return True, over and self.hello.phase is Phase.GREETING and self.hello.refused()
 
     def _taken_in(self, retry: Retry) -> tuple[events.SessionUpdate, ...]:
         if retry.warning:
@@ -192,12 +193,13 @@ class Line:
                     return
                 for update in self._taken_in(retry):
                     self._out.add(SendNext(update))
-                if not retry.updates:
+                if not retry.updates and not self._next_updates.unanswered:
                     self.next.refused()
 
     def next_lost(self, reason: str, now: MonoNs, *, fatal: bool) -> None:
         """The next connection could not be made: another try later; new settings that can't work are given up."""
         self.next = None
+        self._next_updates.settle()
         self._not_before_ns = now + _TRY_AGAIN_NS
         if self._change_ns is not None and fatal:
             self._change_ns = None
@@ -207,6 +209,7 @@ class Line:
 
     def drop_next(self) -> None:
         self.next = None
+        self._next_updates.settle()
         self._out.add(DropNext())
 
     def take_over(self) -> None:

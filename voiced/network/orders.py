@@ -100,7 +100,7 @@ class Orders:
 
     def _configure(self, order: Order, received: int, now: MonoNs) -> None:
         talk, settings = self._talk, order.args["settings"]
-        talk.quote.hide(settings.get("token") or "")
+        talk.hide_secrets(settings)
         talk.line.configure(settings, now)
         if talk.settings is settings:
             talk.configured()

@@ -13,10 +13,10 @@ from voiced.messages import MonoNs
 from voiced.network import events, reconnect
 from voiced.network.hello import Phase
 from voiced.network.inbox import Inbox
+from voiced.network.interface import Conversing
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
 from voiced.network.reach import target
-from voiced.network.session import Session
 from voiced.network.wire import Connecting, ConnectionEnded, Wire
 
 #: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
@@ -109,7 +109,7 @@ class Link:
 class Uplink:
     """`do` carries out what the session wants."""
 
-    def __init__(self, child: Child, session: Session, quote: Quote, do: Callable[[Iterable[Output]], None]) -> None:
+    def __init__(self, child: Child, session: Conversing, quote: Quote, do: Callable[[Iterable[Output]], None]) -> None:
         self._child = child
         self._session = session
         self._quote = quote
