@@ -12,7 +12,7 @@ import pytest
 
 from tests.supervisor import running
 from voiced.bus import FAMILY, Bus, Family
-from voiced.child import STOP, settings_frame
+from voiced.child import LOG_LEVEL, STOP, settings_frame
 from voiced.errors import DeviceUnknown, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, Message, Order, Ready
 
@@ -84,6 +84,16 @@ def test_the_log_is_ours_and_libraries_warnings(parent: Parent, level: int, ours
     parent.settle("wait", level)
     texts = [message.text for message in parent.hear(Ready) if isinstance(message, Log)]
     assert texts == [*(f"{name} from voiced.capture" for name in ours), "WARNING from websockets.client"]
+
+
+def test_the_level_of_the_log_changes_while_it_runs(parent: Parent) -> None:
+    parent.settle("wait", logging.INFO)
+    parent.hear(Ready)
+    parent.order(Order(1, "echo", {}))
+    assert not [message for message in parent.hear(Answer) if isinstance(message, Log)]
+    parent.order(Order(0, LOG_LEVEL, {"log_level": logging.DEBUG}))
+    parent.order(Order(2, "echo", {}))
+    assert [message.text for message in parent.hear(Answer) if isinstance(message, Log)] == ["obeyed"]
 
 
 def test_what_another_thread_logs_goes_out_from_ours(parent: Parent) -> None:

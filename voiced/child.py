@@ -36,6 +36,8 @@ BEAT_EVERY_NS = 500_000_000
 STOP = "stop"
 #: An order to beat `beats_per_s` times a second from now on: for meters, which somebody looks at.
 PACE = "pace"
+#: An order to log from `log_level` on.
+LOG_LEVEL = "log_level"
 #: Lines of other threads kept until the loop comes by; the oldest go first.
 _LOGGED_ELSEWHERE = 1000
 _DEBUG = 10  # logging's number, without its import
@@ -56,6 +58,8 @@ class Child:
         self._poller = Poller()
         self._poller.watch(self._parent)
         self._poller.watch(_STDIN)
+        #: Called with a new level; `voiced.logs` puts itself here.
+        self.level_changed: Callable[[int], None] = lambda level: None
         self._orders_wait = False
         self._beat_every_ns = BEAT_EVERY_NS
         self._next_beat_ns = 0
@@ -79,7 +83,7 @@ class Child:
         return woken
 
     def orders(self) -> Iterator[Order]:
-        """The orders that the last `wait` found, but `stop`, which only sets `stopping`, and `pace`."""
+        """The orders that the last `wait` found, but those to every child: `stop`, which only sets `stopping`, `pace`, `log_level`."""
         if not self._orders_wait:  # asking an empty socket costs an exception, 50 times a second
             return
         for message, _ in self._from_parent.drain(limit=16):
@@ -90,6 +94,8 @@ class Child:
             elif message.command == PACE:
                 self._beat_every_ns = round(1e9 / message.args["beats_per_s"])
                 self._next_beat_ns = 0
+            elif message.command == LOG_LEVEL:
+                self.level_changed(message.args["log_level"])
             else:
                 yield message
 

@@ -40,7 +40,8 @@ Environment:
   VOICED_CONFIG                             another settings file
   VOICED_SECTION__KEY                       one setting, as VOICED_REALTIME__VOICE=cedar
   VOICED_RUNTIME_DIR                        another directory for the sockets
-  OPENAI_API_KEY                            the key
+  OPENAI_API_KEY, AZURE_OPENAI_API_KEY      the key
+  https_proxy, all_proxy, no_proxy          the way to the server
 
 \b
 Exit status: 0 stopped in order, 2 wrong usage, else by sysexits(3):
@@ -81,36 +82,56 @@ def guarded(action: Callable[[], int]) -> int:
 
 def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider], Iterable[Row]] | None" = None) -> int:
     """Runs the daemon, with the processes of `table` or the real ones, until it is told to stop."""
+    from voiced import coredump
     from voiced.bus import runtime_dir
-    from voiced.config import load
-    from voiced.secret import find_api_key
-    from voiced.supervisor import log, processes, provider
+    from voiced.supervisor import log, processes
+    from voiced.supervisor.books import Books
     from voiced.supervisor.runtime import RuntimeDirectory
+    from voiced.supervisor.settings import Settings
+    from voiced.supervisor.state import state_dir
     from voiced.supervisor.supervisor import Supervisor
 
     os.umask(0o077)
-    config = load(config_file)
-    key = find_api_key(config)
-    chosen = provider.resolve(config, key)
-    level = log.DEBUG if verbose else processes.LEVELS[config["log.level"]]
-    say = log.to_stderr(level, os.environ, [key.reveal()] if key else [])
+    coredump.forbid()
+    settings = Settings(config_file, verbose=verbose)
+    say = log.to_stderr(settings.level, os.environ, settings.now.secrets)
+
+    def complain(text: str | None) -> None:
+        if text:
+            say(log.WARNING, "voiced", text)
+
     with RuntimeDirectory(Path(runtime_dir()), ours="VOICED_RUNTIME_DIR" not in os.environ) as directory:
-        rows = (table or processes.table)(chosen)
-        Supervisor(config, chosen, rows, directory.path, say, os.environ, _STARTED_S).run()
+        kept, complaint = state_dir(os.environ)
+        complain(complaint)
+        books = Books(settings.now.config, kept, time.time(), complain)
+        Supervisor(settings, table or processes.table, directory.path, books, say, os.environ, _STARTED_S).run()
     return 0
 
 
 def check(config_file: Path | None) -> int:
     """Says what the settings lead to, without starting anything."""
+    from voiced import coredump
     from voiced.bus import runtime_dir
-    from voiced.config import load
     from voiced.secret import find_api_key
-    from voiced.supervisor import provider
+    from voiced.shown import public
+    from voiced.supervisor import tools
+    from voiced.supervisor.settings import Settings
 
-    config = load(config_file)
-    chosen = provider.resolve(config, find_api_key(config))
+    coredump.forbid()
+    settings = Settings(config_file)
+    config, profile, chosen = settings.now.config, settings.now.profile, settings.now.provider
+    key = "a new one in each run, of the embedded server" if chosen.name == "embedded" else find_api_key(config).source
+    others = [name for name in settings.profiles if name != profile]
     print(f"settings: {config.source}, no problems")
+    print(f"profile: {profile or 'none'}" + (f" (and there are {', '.join(others)})" if others else ""))
     print(chosen.describe())
+    print(f"provider: {chosen.name}" + (f", {public(chosen.url)}" if chosen.url else ""))
+    print("key: not sent, as realtime.auth says" if config["realtime.auth"] == "none" and chosen.url else f"key: {key}")
+    print(f"proxy: {public(chosen.proxy) or 'none'}")
+    if chosen.name == "azure" and not chosen.transcription_model:
+        print("transcripts: none of what you say, until realtime.transcription_model names a deployment that writes it down")
+    for warning in tools.warnings(config):
+        print(f"tools: {warning}")
     print(f"sockets: {runtime_dir()}")
     return 0
 

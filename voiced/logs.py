@@ -28,8 +28,12 @@ class _ToParent(logging.Handler):
 
 def forward(child: Child) -> None:
     """Sends every record of this process to the supervisor, from the level of the settings on."""
-    level = child.settings.get("log_level", logging.INFO)
     logging.getLogger().addHandler(_ToParent(child))
+    child.level_changed = _set_level
+    _set_level(child.settings.get("log_level", logging.INFO))
+
+
+def _set_level(level: int) -> None:
     # Libraries keep to warnings: at their debug level a WebSocket library logs every frame, and the key in its headers.
     logging.getLogger().setLevel(max(level, logging.WARNING))
     logging.getLogger("voiced").setLevel(level)

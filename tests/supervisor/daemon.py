@@ -29,4 +29,5 @@ def _changed(row: Row, change: dict[str, Any]) -> Row:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: serve(None, verbose=True, table=_table)))
+    quiet = "TEST_QUIET" in os.environ
+    sys.exit(guarded(lambda: serve(None, verbose=not quiet, table=_table)))

@@ -17,7 +17,7 @@ import voicectl
 
 ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN_S = 20.0
-_NOT_INHERITED = ("OPENAI_API_KEY", "NOTIFY_SOCKET", "JOURNAL_STREAM", "VOICED_CONFIG", "VOICED_LOG__LEVEL")
+_NOT_INHERITED = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "NOTIFY_SOCKET", "JOURNAL_STREAM", "VOICED_CONFIG", "VOICED_LOG__LEVEL")
 
 
 class Daemon:
@@ -27,7 +27,12 @@ class Daemon:
         self.runtime = home / "r"
         self.log_file = home / "log"
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        own = {"VOICED_RUNTIME_DIR": str(self.runtime), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(ROOT)}
+        own = {
+            "VOICED_RUNTIME_DIR": str(self.runtime),
+            "XDG_CONFIG_HOME": str(home),
+            "XDG_STATE_HOME": str(home / "state"),
+            "PYTHONPATH": str(ROOT),
+        }
         self.env = inherited | own | (env or {})
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", module], cwd=home, env=self.env, stderr=log, stdin=subprocess.DEVNULL)

@@ -96,6 +96,29 @@ def test_a_replaced_process_is_not_to_blame() -> None:
         life.handle(Event.READIED, 1.2)
 
 
+@pytest.mark.parametrize("state", [State.BACKOFF, State.GIVEN_UP])
+def test_one_that_waits_or_was_given_up_is_started_at_once_where_somebody_asks_for_it(state: State) -> None:
+    life = ready()
+    at_s = 1.0
+    life.handle(Event.DIED, at_s)
+    while life.state is not state:
+        assert life.deadline_s is not None
+        at_s = life.deadline_s
+        life.handle(Event.DUE, at_s)
+        life.handle(Event.DIED, at_s)
+    assert life.handle(Event.REPLACE, at_s) == (Action.SPAWN,)
+    life.handle(Event.DIED, at_s)
+    assert life.deadline_s == at_s, "with all its restarts"
+
+
+def test_to_ask_again_for_a_restart_gives_no_more_time_to_go() -> None:
+    life = ready()
+    life.handle(Event.REPLACE, 0)
+    assert life.handle(Event.REPLACE, 0.5) == ()
+    assert life.deadline_s == 0.7
+    assert life.handle(Event.STOP, 0.6) == (Action.ASK,), "the end of all is another thing"
+
+
 def test_a_stop_presses_harder_within_two_seconds() -> None:
     life = ready()
     assert life.handle(Event.STOP, 0) == (Action.ASK,)

@@ -1,14 +1,16 @@
 from typing import Any
 
+import msgpack
+
 from voiced.config import Config
-from voiced.secret import Secret
+from voiced.secret import Credential, Secret
 from voiced.supervisor.processes import World, table
 from voiced.supervisor.provider import resolve
 
 
-def world(key: str = "", muted: bool = False, details: dict[str, Any] | None = None, **values: Any) -> World:
+def world(key: str = "", muted: bool = False, details: dict[str, Any] | None = None, command: tuple[str, ...] = (), **values: Any) -> World:
     config = Config({name.replace("__", "."): value for name, value in values.items()}, "test")
-    return World(config, resolve(config, Secret(key) if key else None), 20, "own-token", muted, details or {})
+    return World(config, resolve(config, Credential(Secret(key) if key else None, command), {}), 20, "own-token", muted, details or {})
 
 
 def settings(of: str, made: World) -> dict[str, Any] | None:
@@ -35,6 +37,35 @@ def test_network_gets_the_key_and_what_to_say() -> None:
     assert (made["token"], made["url"]) == ("sk-1", "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1")
     assert (made["language"], made["silence_ms"], made["threshold"], made["prefix_padding_ms"]) == ("de", 700, 0.5, 300)
     assert made["instructions"].startswith("You are the voice")
+
+
+def test_network_gets_the_settings_of_the_whole_session() -> None:
+    """As its half reads them; what is missing there would be a silent default."""
+    made = settings("network", world("sk-1"))
+    assert made is not None
+    reach = {"log_level", "provider", "url", "model", "voice", "token", "token_command", "auth", "ca_file", "proxy"}
+    session = {"speed", "instructions", "language", "transcription_model", "noise_reduction", "reasoning_effort", "max_output_tokens"}
+    session |= {"tool_choice", "truncation", "retention_ratio", "context_chars", "rollover_s", "idle_disconnect_s", "report_aloud"}
+    turn = {"mode", "detection", "threshold", "prefix_padding_ms", "silence_ms", "idle_timeout_ms", "eagerness", "talk_limit_s"}
+    assert set(made) == reach | session | turn | {"tools", "mcp", "history", "exhausted", "record_dir"}
+    assert msgpack.unpackb(msgpack.packb(made)) == made, "as it is after the way to the process"
+
+
+def test_a_program_for_the_token_is_named_and_not_run() -> None:
+    made = settings("network", world(command=("pass", "show", "openai")))
+    assert made is not None
+    assert (made["token"], made["token_command"], made["provider"]) == ("", ["pass", "show", "openai"], "openai")
+
+
+def test_what_was_said_and_what_may_not_be_spent_go_along() -> None:
+    said = {"item_id": "i", "role": "user", "text": "hello", "time": 1.0}
+    made = settings("network", world("sk-1")._replace(history=[said], exhausted="too dear", record_dir="/r", mcp=[{"type": "mcp"}]))
+    assert made is not None
+    assert (made["history"], made["exhausted"], made["record_dir"], made["mcp"]) == ([said], "too dear", "/r", [{"type": "mcp"}])
+
+
+def test_network_alone_takes_settings_while_it_runs() -> None:
+    assert [row.name for row in table(world().provider) if row.live] == ["network"]
 
 
 def test_network_waits_for_the_embedded_servers_address() -> None:

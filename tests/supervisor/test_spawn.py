@@ -51,8 +51,7 @@ def test_settings_for_a_dead_child_are_no_error() -> None:
 
 def test_the_environment_has_no_secret_and_none_of_systemds() -> None:
     ours = {"MY_KEY": "sk", "NOTIFY_SOCKET": "/n", "CREDENTIALS_DIRECTORY": "/c", "LANG": "C", "PYTHONPATH": "/p"}
-    ours["OPENAI_API_KEY"] = "sk-another"  # beside the variable that the settings name
-    env = child_environment(ours, Path("/run/x"), "MY_KEY")
+    env = child_environment(ours, Path("/run/x"), {"MY_KEY", "ANOTHER"})
     assert env == {"LANG": "C", "VOICED_RUNTIME_DIR": "/run/x", "VOICED_CHILD": "1", "PYTHONPATH": f"{ROOT}:/p"}
 
 

@@ -9,6 +9,7 @@ from voiced.supervisor.policy import State
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.status import Emission, Status, percentile
 
+USAGE = {"cap_usd": None}
 NAMES = ("network", "capture", "playback")
 PROVIDER = Provider("openai", "wss://api.openai.com/v1/realtime?model=m", "m", "marin", "", None)
 
@@ -60,7 +61,7 @@ def test_a_process_that_is_down_means_connecting_and_closes_its_device() -> None
         {"name": "capture", "state": "backoff", "pid": None, "restarts": 1, "reason": "killed by SIGKILL"},
     )
     assert state == [("state", {"state": "connecting", "previous": "idle"})]
-    assert made.snapshot(200.0, {})["audio"]["capture"]["open"] is False
+    assert made.snapshot(200.0, {}, USAGE)["audio"]["capture"]["open"] is False
 
 
 def test_a_process_that_is_down_measures_nothing() -> None:
@@ -69,7 +70,7 @@ def test_a_process_that_is_down_measures_nothing() -> None:
     made.beat("playback", {"level_dbfs": -20.0, "queued_ms": 800, "latency_ms": 40})
     for name in ("capture", "playback"):
         made.process(name, State.BACKOFF, None, 1, "", 200.0)
-    audio = made.snapshot(200.0, {})["audio"]
+    audio = made.snapshot(200.0, {}, USAGE)["audio"]
     assert (audio["capture"]["level_dbfs"], audio["capture"]["overruns"]) == (None, 2)
     assert (audio["playback"]["queued_ms"], audio["playback"]["latency_ms"]) == (0, None)
     assert made.levels() == {"input_dbfs": None, "output_dbfs": None}
@@ -78,7 +79,7 @@ def test_a_process_that_is_down_measures_nothing() -> None:
 def test_the_query_of_the_url_which_may_hold_a_key_is_not_shown() -> None:
     provider = PROVIDER._replace(url="wss://user:word@host:8443/v1?api-key=abc&model=m")
     made = Status(provider, version="1", pid=7, now_s=100.0, names=NAMES)
-    assert made.snapshot(100.0, {})["session"]["url"] == "wss://host:8443/v1"
+    assert made.snapshot(100.0, {}, USAGE)["session"]["url"] == "wss://host:8443/v1"
 
 
 def test_a_process_given_up_is_a_failure() -> None:
@@ -92,7 +93,7 @@ def test_a_server_that_refuses_for_good_is_a_failure_until_it_takes_us() -> None
     error = ("error", {"code": "key_refused", "message": "the key", "fatal": True})
     assert made.failed("network", "key_refused", "the key", fatal=True)[0] == error
     assert made.state == "failed"
-    assert made.snapshot(1.0, {})["session"]["last_error"] == "the key"
+    assert made.snapshot(1.0, {}, USAGE)["session"]["last_error"] == "the key"
     made.published("network", "session", {"connected": True})
     assert made.state == "idle"
 
@@ -108,7 +109,7 @@ def test_barge_in_is_counted_where_something_was_stopped() -> None:
     for latency_ms in (1.0, 3.0, 2.0, None):
         made.published("network", "flush", {"epoch": 1, "reason": "speech_started", "latency_ms": latency_ms})
     made.published("network", "flush", {"epoch": 2, "reason": "interrupt", "latency_ms": 9.0})  # no barge-in: somebody pressed a key
-    assert made.snapshot(1.0, {})["barge_in"] == {"count": 3, "last_ms": 2.0, "p50_ms": 2.0, "p95_ms": 3.0, "max_ms": 3.0}
+    assert made.snapshot(1.0, {}, USAGE)["barge_in"] == {"count": 3, "last_ms": 2.0, "p50_ms": 2.0, "p95_ms": 3.0, "max_ms": 3.0}
 
 
 def test_unknown_topics_and_forged_status_are_dropped() -> None:
@@ -120,18 +121,38 @@ def test_unknown_topics_and_forged_status_are_dropped() -> None:
 def test_figures_are_kept_as_far_as_the_contract_knows_them() -> None:
     made = status("idle")
     made.beat("capture", {"overruns": 3, "level_dbfs": -31.5, "secret": "no"})
-    capture = made.snapshot(1.0, {})["audio"]["capture"]
+    capture = made.snapshot(1.0, {}, USAGE)["audio"]["capture"]
     assert capture == {"device": "dev", "rate": 24000, "overruns": 3, "level_dbfs": -31.5, "open": True}
 
 
 def test_the_snapshot_has_the_rows_of_the_contract() -> None:
-    snapshot = status("idle").snapshot(160.5, {7: (2048, 1.234), 10: (1024, 0.5)})
+    snapshot = status("idle").snapshot(160.5, {7: (2048, 1.234), 10: (1024, 0.5)}, USAGE)
     assert [row["name"] for row in snapshot["processes"]] == ["supervisor", *NAMES]
     supervisor = {"name": "supervisor", "pid": 7, "state": "ready", "restarts": 0, "uptime_s": 60.5, "rss_kib": 2048, "cpu_s": 1.23}
     assert snapshot["processes"][0] == supervisor
     assert snapshot["processes"][2]["rss_kib"] == 0, "a process that went between listing and looking"
     assert tuple(snapshot) == EVENTS["status"].fields
-    assert {"state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in"} == set(snapshot)
+    assert snapshot["usage"] == USAGE
+
+
+def test_settings_that_change_are_shown_and_who_was_refused_tries_again() -> None:
+    made = status("idle")
+    made.failed("network", "key_refused", "the key", fatal=True)
+    changed = made.reconfigured(PROVIDER._replace(name="azure", url="wss://r.example/v1?model=d", model="d"), "push_to_talk", "work")
+    assert changed == [("state", {"state": "idle", "previous": "failed"})]
+    snapshot = made.snapshot(1.0, {}, USAGE)
+    assert snapshot["mode"] == "push_to_talk"
+    session = snapshot["session"]
+    assert (session["provider"], session["url"], session["model"], session["profile"]) == ("azure", "wss://r.example/v1", "d", "work")
+
+
+def test_a_process_that_is_dismissed_counts_no_more() -> None:
+    made = status("idle")
+    made.process("embedded", State.STARTING, 9, 0, "", 2.0)
+    assert (made.state, made.all_ready) == ("connecting", False)
+    made.failed("embedded", "internal", "x", fatal=True)
+    assert made.dismissed("embedded") == [("state", {"state": "idle", "previous": "failed"})]
+    assert 9 not in made.pids()
 
 
 _NEWS = st.one_of(

@@ -35,6 +35,7 @@ class Daemon:
             "VOICED_RUNTIME_DIR": str(self.runtime_dir),
             "NOTIFY_SOCKET": str(self.home / "notify"),
             "HOME": str(self.home),
+            "XDG_STATE_HOME": str(self.home / "state"),
         }
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._log = self.home / "log"

@@ -47,7 +47,9 @@ class Daemon:
             # With setpriv the daemon ends even where a SIGKILL ended the demonstration.
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", sys.executable, "-P", "-m", "voiced", "--config", str(settings)],
-                env=env | self._given | {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(notify)},
+                env=env
+                | self._given
+                | {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(notify), "XDG_STATE_HOME": self._home.name},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,11 +2,12 @@
 
 import signal
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from voiced.errors import BY_CODE, InternalError, MachineError
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
-from voiced.supervisor.processes import Row, World
+from voiced.supervisor.processes import OF_THE_MOMENT, Row, World
 from voiced.supervisor.spawn import Spawned
 
 
@@ -24,7 +25,10 @@ class Member:
         self.told = ""
         #: It has said something: it listens to orders.
         self.connected = False
-        self.has_settings = False
+        #: The settings that it goes by, once it has them.
+        self.given: dict[str, Any] | None = None
+        #: What it told of itself when it was ready.
+        self.detail: Mapping[str, Any] | None = None
         self._env = env
         self._ask = ask
 
@@ -53,15 +57,22 @@ class Member:
 
     def settle(self, world: World, now_s: float) -> None:
         """Hands a new child its settings, once they are known."""
-        if self.child is None or self.has_settings or self.state is not State.STARTING:
+        if self.child is None or self.given is not None or self.state is not State.STARTING:
             return
         settings = self.row.settings(world)
         if settings is None:
             self.feed(Event.HELD, now_s)
             return
-        self.has_settings = True
+        self.given = settings
         self.child.send_settings(settings)
         self.feed(Event.SPOKE, now_s)
+
+    def outdated(self, world: World) -> bool:
+        """Whether it goes by other settings than it would be started with now."""
+        if self.given is None:
+            return False
+        settings = self.row.settings(world)
+        return settings is not None and _lasting(settings) != _lasting(self.given)
 
     def excuse(self, now_s: float) -> None:
         """Its silence is our fault. One without a deadline is held or being killed: nobody waits for it to speak."""
@@ -71,7 +82,7 @@ class Member:
     def _do(self, action: Action) -> None:
         if action is Action.SPAWN:
             self.failure, self.last_line = None, ""
-            self.connected = self.has_settings = False
+            self.connected, self.given, self.detail = False, None, None
             self.child = Spawned(self.row.module, self._env)
         elif action is Action.ASK:
             self._ask(self.name)
@@ -82,4 +93,8 @@ class Member:
         if self.child is not None:
             self.child.reap()
             self.child = None
-            self.connected = False
+            self.connected, self.given, self.detail = False, None, None
+
+
+def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in OF_THE_MOMENT}

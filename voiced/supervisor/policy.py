@@ -8,7 +8,8 @@
        └── stopping ◄── STOP, from starting or ready; DUE there means SIGTERM, then SIGKILL
 
 Alive is not ready: a process may stay `starting` for as long as it gives signs of life (a server that can't be reached),
-and only one that was ready for `stable_s` gets its restarts back. LOST is a death that is never given up.
+and only one that was ready for `stable_s` gets its restarts back. LOST is a death that is never given up. REPLACE ends
+one that runs, and starts one that waits or was given up at once.
 """
 
 from enum import StrEnum
@@ -33,7 +34,7 @@ class Event(StrEnum):
     LOST = "lost"  # died, for want of a device or a sound server, which may come back
     DUE = "due"  # the deadline has passed
     STOP = "stop"
-    REPLACE = "replace"  # restart it, through no fault of its own
+    REPLACE = "replace"  # restart it: somebody asked for it, and it is not to blame
 
 
 class Action(StrEnum):
@@ -80,7 +81,7 @@ NEXT: dict[tuple[State, Event], State] = {
     (_S.READY, _E.REPLACE): _S.READY,
     (_S.BACKOFF, _E.DUE): _S.STARTING,
     (_S.BACKOFF, _E.STOP): _S.STOPPED,
-    (_S.BACKOFF, _E.REPLACE): _S.BACKOFF,
+    (_S.BACKOFF, _E.REPLACE): _S.STARTING,
     (_S.STOPPING, _E.SPOKE): _S.STOPPING,
     (_S.STOPPING, _E.READIED): _S.STOPPING,
     (_S.STOPPING, _E.DIED): _S.STOPPED,
@@ -89,7 +90,7 @@ NEXT: dict[tuple[State, Event], State] = {
     (_S.STOPPING, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.REPLACE): _S.STOPPING,
     (_S.GIVEN_UP, _E.STOP): _S.STOPPED,
-    (_S.GIVEN_UP, _E.REPLACE): _S.GIVEN_UP,
+    (_S.GIVEN_UP, _E.REPLACE): _S.STARTING,
 }
 
 
@@ -119,8 +120,10 @@ class Lifecycle:
             raise IllegalEvent(f"{event} while {before}")
         self.state = after
         running = before in (State.STARTING, State.READY)
-        if event is Event.START or (event is Event.DUE and before is State.BACKOFF):
-            return self._spawn(now_s, again=event is Event.DUE)
+        if event is Event.REPLACE and not running and after is State.STARTING:
+            self._failures = self._losses = 0
+        if after is State.STARTING and before in (State.STOPPED, State.BACKOFF, State.GIVEN_UP):
+            return self._spawn(now_s, again=event is not Event.START)
         if event is Event.DUE:
             return self._press(now_s)
         if event in (Event.STOP, Event.REPLACE) and running:
@@ -167,6 +170,8 @@ class Lifecycle:
             self.deadline_s = None
 
     def _leave(self, now_s: float, *, loading: bool, blameless: bool) -> tuple[Action, ...]:
+        if blameless and self._pressure is not None:
+            return ()  # it is leaving, or being killed; to ask again gives it no more time
         self.blameless = blameless
         self._pressure = [Action.TERMINATE, Action.KILL]
         self.deadline_s = now_s + self.limits.terminate_after_s

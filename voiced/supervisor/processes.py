@@ -1,14 +1,15 @@
 """The table of processes: one row each, from which everything about starting them derives."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voiced.config import Config
 from voiced.supervisor.policy import Limits
 from voiced.supervisor.provider import Provider, with_model
+from voiced.supervisor.tools import tools
 
-#: logging's numbers, without its import.
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+#: Settings that change by themselves while a process runs, and reach it in other ways.
+OF_THE_MOMENT = ("log_level", "muted", "history", "exhausted")
 
 
 class World(NamedTuple):
@@ -23,6 +24,14 @@ class World(NamedTuple):
     muted: bool
     #: name -> detail of its Ready, of the processes that are ready.
     details: Mapping[str, Mapping[str, Any]]
+    #: MCP servers in the form of the wire, tokens included.
+    mcp: Sequence[Mapping[str, Any]] = ()
+    #: What was said lately, as the `turn` event has it, with `time`.
+    history: Sequence[Mapping[str, Any]] = ()
+    #: Why no session may be opened now; "" = it may.
+    exhausted: str = ""
+    #: Where recordings of the wire go; "" = none are made.
+    record_dir: str = ""
 
 
 class Row(NamedTuple):
@@ -31,22 +40,22 @@ class Row(NamedTuple):
     #: The settings, or None as long as something else must be ready first. Its program is loaded in the meantime.
     settings: Callable[[World], dict[str, Any] | None]
     limits: Limits = Limits()
-    #: The process whose address this one was given: when that one restarts, so must this one.
-    depends_on: str | None = None
+    #: It takes new settings while it runs, by the order `configure`.
+    live: bool = False
 
 
 def table(provider: Provider) -> tuple[Row, ...]:
     """The processes of a run, in order of start: what the others wait for first."""
-    sound = (Row("capture", "voiced.capture", _capture), Row("playback", "voiced.playback", _playback))
-    if provider.name != "embedded":
-        return (Row("network", "voiced.network", _network), *sound)
-    return (
-        # It loads models when it has begun to serve, in imports that keep the interpreter's lock: 2 s alone on a small
-        # machine, more on a busy one. It carries no sound, so it may be silent for longer.
-        Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0, silent_s=20.0)),
-        Row("network", "voiced.network", _network, depends_on="embedded"),
-        *sound,
+    rows = (
+        Row("network", "voiced.network", _network, live=True),
+        Row("capture", "voiced.capture", _capture),
+        Row("playback", "voiced.playback", _playback),
     )
+    if provider.name != "embedded":
+        return rows
+    # It loads models when it has begun to serve, in imports that keep the interpreter's lock: 2 s alone on a small
+    # machine, more on a busy one. It carries no sound, so it may be silent for longer.
+    return (Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0, silent_s=20.0)), *rows)
 
 
 def _capture(world: World) -> dict[str, Any]:
@@ -62,8 +71,26 @@ def _playback(world: World) -> dict[str, Any]:
     return {"log_level": world.log_level, **world.config.section("audio.playback")}
 
 
+#: Of [realtime], what the network process takes as it stands.
+_OF_THE_SESSION = (
+    "speed",
+    "instructions",
+    "language",
+    "noise_reduction",
+    "reasoning_effort",
+    "max_output_tokens",
+    "tool_choice",
+    "truncation",
+    "retention_ratio",
+    "context_chars",
+    "rollover_s",
+    "idle_disconnect_s",
+    "report_aloud",
+)
+
+
 def _network(world: World) -> dict[str, Any] | None:
-    provider = world.provider
+    provider, config = world.provider, world.config
     if provider.name == "embedded":
         if "embedded" not in world.details:
             return None
@@ -74,13 +101,21 @@ def _network(world: World) -> dict[str, Any] | None:
         "log_level": world.log_level,
         "provider": provider.name,
         "url": url,
-        "token": token,
         "model": provider.model,
         "voice": provider.voice,
         "transcription_model": provider.transcription_model,
-        "instructions": world.config["realtime.instructions"],
-        "language": world.config["realtime.language"],
-        **world.config.section("turn"),
+        "token": token,
+        "token_command": list(provider.token_command),
+        "auth": provider.auth,
+        "ca_file": provider.ca_file,
+        "proxy": provider.proxy,
+        **{name: config[f"realtime.{name}"] for name in _OF_THE_SESSION},
+        **config.section("turn"),
+        "tools": tools(config),
+        "mcp": [dict(server) for server in world.mcp],
+        "history": [dict(turn) for turn in world.history],
+        "exhausted": world.exhausted,
+        "record_dir": world.record_dir,
     }
 
 

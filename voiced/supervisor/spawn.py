@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import voiced
@@ -15,13 +15,13 @@ from voiced.child import settings_frame
 _LONGEST_LINE = 4096
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-#: What is ours alone: the key, also where another variable is named for it; systemd's sockets, and where it put the key.
-_NOT_INHERITED = ("OPENAI_API_KEY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
+#: What is ours alone: systemd's sockets, and where it put the key.
+_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 
 
-def child_environment(env: Mapping[str, str], directory: Path, key_variable: str) -> dict[str, str]:
-    """The environment of the children: ours, without secrets, and with where to find the sockets and this package."""
-    inherited = {name: value for name, value in env.items() if name not in (*_NOT_INHERITED, key_variable)}
+def child_environment(env: Mapping[str, str], directory: Path, secrets: Collection[str]) -> dict[str, str]:
+    """The environment of the children: ours, without the variables of `secrets`, and with where to find the sockets and this package."""
+    inherited = {name: value for name, value in env.items() if name not in (*_NOT_INHERITED, *secrets)}
     home = str(Path(voiced.__file__).parent.parent)
     # They are started with -P, or a file in the working directory could pose as one of their modules. So a source
     # tree that was on our path only as the working directory has to be named.

@@ -24,6 +24,7 @@ _SESSION: dict[str, Any] = {
     "expires_in_s": None,
     "reconnects": 0,
     "last_error": None,
+    "profile": None,
 }
 _AUDIO: dict[str, dict[str, Any]] = {
     "capture": {"device": None, "rate": None, "overruns": 0, "level_dbfs": None, "open": False},
@@ -58,13 +59,24 @@ class Process(NamedTuple):
 class Status:
     """Everything that `status` shows. Methods that take news return the events that it makes."""
 
-    def __init__(self, provider: Provider, *, version: str, pid: int, now_s: float, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        mode: str = "vad",
+        profile: str | None = None,
+        *,
+        version: str,
+        pid: int,
+        now_s: float,
+        names: Iterable[str] = (),
+    ) -> None:
         self.muted = False
         self._version = version
         self._pid = pid
         self._started_s = now_s
         self._processes = {name: Process(name, State.STOPPED, None, 0, now_s) for name in names}
-        self._session = _SESSION | {"provider": provider.name, "url": public(provider.url), "model": provider.model}
+        self._mode = mode
+        self._session = _SESSION | _answering(provider, profile)
         self._audio = {name: dict(fields) for name, fields in _AUDIO.items()}
         self._conversation = "connecting"
         self._refused: set[str] = set()  # processes whose peer refused for good
@@ -79,7 +91,7 @@ class Status:
 
     @property
     def all_ready(self) -> bool:
-        return all(process.state is State.READY for process in self._processes.values())
+        return bool(self._processes) and all(process.state is State.READY for process in self._processes.values())
 
     # news ------------------------------------------------------------------------------------------------------------
 
@@ -99,6 +111,19 @@ class Status:
             self._refused.discard(name)
         data = {"name": name, "state": state.value, "pid": pid, "restarts": restarts, "reason": reason}
         return [("process", data), *self._changes()]
+
+    def dismissed(self, name: str) -> list[Emission]:
+        """A process belongs to the daemon no more."""
+        del self._processes[name]
+        self._refused.discard(name)
+        return self._changes()
+
+    def reconfigured(self, provider: Provider, mode: str, profile: str | None) -> list[Emission]:
+        """The settings changed: whoever was refused tries again."""
+        self._mode = mode
+        self._session |= _answering(provider, profile)
+        self._refused.discard("network")
+        return self._changes()
 
     def ready(self, name: str, detail: Mapping[str, Any]) -> list[Emission]:
         """A process opened its device or session."""
@@ -153,13 +178,13 @@ class Status:
 
     # shown -----------------------------------------------------------------------------------------------------------
 
-    def snapshot(self, now_s: float, figures: Mapping[int, tuple[int, float]]) -> dict[str, Any]:
-        """The status map; `figures` has KiB and CPU seconds by pid."""
+    def snapshot(self, now_s: float, figures: Mapping[int, tuple[int, float]], usage: Mapping[str, Any]) -> dict[str, Any]:
+        """The status map; `figures` has KiB and CPU seconds by pid, `usage` is the ledger's."""
         rows = [Process("supervisor", State.READY, self._pid, 0, self._started_s), *self._processes.values()]
         return {
             "state": self._state,
             "muted": self.muted,
-            "mode": "vad",
+            "mode": self._mode,
             "version": self._version,
             "pid": self._pid,
             "uptime_s": round(now_s - self._started_s, 1),
@@ -167,6 +192,7 @@ class Status:
             "processes": [_row(process, now_s, figures) for process in rows],
             "audio": {name: dict(fields) for name, fields in self._audio.items()},
             "barge_in": self._barge_in(),
+            "usage": dict(usage),
         }
 
     def pids(self) -> list[int]:
@@ -211,6 +237,10 @@ class Status:
         if self.muted and self._conversation in _WAITING:
             return "muted"
         return self._conversation
+
+
+def _answering(provider: Provider, profile: str | None) -> dict[str, Any]:
+    return {"provider": provider.name, "url": public(provider.url), "model": provider.model, "profile": profile}
 
 
 def _row(process: Process, now_s: float, figures: Mapping[int, tuple[int, float]]) -> dict[str, Any]:

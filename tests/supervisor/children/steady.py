@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from typing import Any
 
 from voiced.child import Child, now_ns, run
 from voiced.errors import DeviceUnknown, KeyRefused, NotNow
@@ -13,8 +14,8 @@ def _steady(child: Child) -> None:
     if settings.get("fail"):
         raise DeviceUnknown(settings["fail"])
     muted = bool(settings.get("muted"))
-    child.ready(device="test", rate=24000, url="ws://127.0.0.1:1/v1/realtime", token=settings.get("token", ""))
-    child.publish("state", state="idle")
+    orders: list[Any] = []  # those that only a network process gets from its supervisor
+    _open(child)
     while not child.stopping:
         child.wait(100)
         for order in child.orders():
@@ -27,6 +28,20 @@ def _steady(child: Child) -> None:
                     child.answer(order, interrupted=True, item_id="item_1", played_ms=40)
                 case "devices":
                     child.answer(order, input=[{"name": "test"}, {"name": "other"}], output=[{"name": "test"}])
+                case "configure":
+                    child.settings = order.args["settings"]
+                    _open(child)
+                case "budget" | "tool_result":
+                    orders.append([order.command, order.args])
+                    child.answer(order, accepted=True)
+                case "approve":
+                    child.answer(order, accepted=order.args["approved"])
+                case "talk":
+                    child.answer(order, pressed=order.args["pressed"])
+                case "record":
+                    child.answer(order, recording=order.args["on"], path="/x")
+                case "wake":  # tells what it was told
+                    child.answer(order, connected=True, settings=child.settings, orders=orders)
                 case "transcript":
                     child.answer(order, turns=[{"limit": order.args["limit"]}])
                 case "ask":
@@ -38,8 +53,26 @@ def _steady(child: Child) -> None:
         child.beat(stats.copy, now_ns())
 
 
+def _open(child: Child) -> None:
+    """A device, a session, or an embedded server, whose address is another in each process."""
+    name, settings = child.name, child.settings
+    own = {"url": f"ws://127.0.0.1:{os.getpid()}/v1/realtime"} if name == "embedded" else {}
+    if name == "network":
+        child.publish("session", connected=True, reason=None, attempt=0, retry_in_s=None)
+        child.publish("state", state="asleep" if settings.get("exhausted") else "idle")
+    child.ready(device="test", rate=24000, **own, **{key: settings[key] for key in ("provider", "model") if key in settings})
+
+
 def _obey(child: Child, text: str) -> None:
     match text:
+        case "call":
+            child.publish("tool.call", call_id="call_1", name="weather", arguments={"city": "Bremen"})
+        case "spend":
+            details = {"audio_tokens": 1_000_000}
+            child.publish("spent", kind="response", model="test", usage={"input_tokens": 1_000_000, "input_token_details": details})
+        case _ if text.startswith("turn "):
+            turn = {"item_id": "i", "role": "user", "text": text, "heard": text, "interrupted": False, "played_ms": None}
+            child.publish("turn", **turn)
         case "hang":
             time.sleep(3600)
         case "deaf":  # gives no answer, and no other sign of trouble

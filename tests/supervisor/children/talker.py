@@ -28,6 +28,7 @@ def _talk(child: Child) -> None:
             while not child.stopping:
                 child.wait(10_000)
                 for order in child.orders():
+                    logging.getLogger("voiced").debug("obeyed")
                     child.answer(order, echo=order.args)
 
 
