@@ -96,12 +96,42 @@ class Client:
     def say(self, text: str) -> dict[str, Any]:
         return self.call("say", text=text)
 
+    def talk(self, pressed: bool) -> bool:
+        """Whether the key counts as pressed now."""
+        return bool(self.call("talk", pressed=pressed)["pressed"])
+
+    def wake(self) -> dict[str, Any]:
+        return self.call("wake")
+
     def devices(self) -> dict[str, Any]:
         return self.call("devices")
 
     def transcript(self, limit: int = 20) -> list[dict[str, Any]]:
         turns: list[dict[str, Any]] = self.call("transcript", limit=limit)["turns"]
         return turns
+
+    def usage(self) -> dict[str, Any]:
+        return self.call("usage")
+
+    def tool_result(self, call_id: str, output: str) -> bool:
+        """Whether the call still waited for it, as with the next."""
+        return bool(self.call("tool_result", call_id=call_id, output=output)["accepted"])
+
+    def approve(self, approval_id: str, approved: bool = True) -> bool:
+        return bool(self.call("approve", approval_id=approval_id, approved=approved)["accepted"])
+
+    def reload(self) -> dict[str, Any]:
+        return self.call("reload")
+
+    def profile(self, name: str | None = None) -> dict[str, Any]:
+        """Switches to that profile, "none" for none; without a name it only tells which there are."""
+        return self.call("profile") if name is None else self.call("profile", name=name)
+
+    def record(self, on: bool) -> dict[str, Any]:
+        return self.call("record", on=on)
+
+    def restart(self, process: str) -> None:
+        self.call("restart", process=process)
 
     def shutdown(self) -> None:
         self.call("shutdown")

@@ -32,18 +32,19 @@ def understand(words: list[str]) -> tuple[str, dict[str, object]]:
 
 
 def _arguments(command: control.Command, given: list[str]) -> dict[str, object]:
-    """Words as the table says, in its order; a text takes all that are left."""
+    """Words as the table says, in its order; a text that comes last takes all that are left."""
     args: dict[str, object] = {}
     for arg in command.args:
         if not given and arg.required:
-            raise WrongUsage(f"{arg.name.upper()} is missing: {arg.doc}")
+            raise WrongUsage(f"{arg.shown} is missing: {arg.doc}")
         if not given:
             break
-        word, given = (" ".join(given), []) if arg.type is str else (given[0], given[1:])
+        rest = arg.type is str and arg is command.args[-1]
+        word, given = (" ".join(given), []) if rest else (given[0], given[1:])
         try:
-            args[arg.name] = arg.type(word)
+            args[arg.name] = arg.words.index(word) == 0 if arg.words else arg.type(word)
         except ValueError:
-            raise WrongUsage(f"{arg.name.upper()} is {arg.doc}, not {word!r}") from None
+            raise WrongUsage(f"{arg.shown} is {arg.doc}, not {word!r}") from None
     if given:
         raise WrongUsage(f"{command.name.replace('_', '-')} takes no {given[0]!r}")
     return args
@@ -66,7 +67,8 @@ def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except VoicedError as error:
-        print(f"voicectl: {harmless(error.message)}", file=sys.stderr)
+        for line in error.message.splitlines():
+            print(f"voicectl: {harmless(line)}", file=sys.stderr)
         return _status(error)
 
 

@@ -15,6 +15,8 @@ Examples:
   voicectl toggle-mute                for a key of your desktop
   voicectl ask what time is it        a turn of yours, answered aloud
   voicectl interrupt                  silence, at once
+  voicectl talk press                 with `talk release`, for a key that you hold
+  voicectl profile work               other settings; `profile none` leaves them
   voicectl events transcript          follow what is said
   voicectl --json status | jq .state  for programs; `events` gives one JSON map a line
 
@@ -46,7 +48,7 @@ def _group() -> click.Group:
         context.obj = (as_json, timeout_s)
 
     for command in control.COMMANDS.values():
-        metavar = " ".join(arg.name.upper() if arg.required else f"[{arg.name.upper()}]" for arg in command.args)
+        metavar = " ".join(arg.shown if arg.required else f"[{arg.shown}]" for arg in command.args)
         voicectl.add_command(_command(command.name.replace("_", "-"), _described(command), metavar))
     topics = "\n".join(f"  {topic.name:<22}{topic.doc}" for topic in control.EVENTS.values())
     help = f"Follow what happens, until Ctrl-C or the daemon's end. TOPIC is the beginning of a name; none is all.\n\n\b\nTopics:\n{topics}"
@@ -55,7 +57,7 @@ def _group() -> click.Group:
 
 
 def _described(command: control.Command) -> str:
-    args = "".join(f"\n\n{arg.name.upper()}: {arg.doc}." for arg in command.args)
+    args = "".join(f"\n\n{arg.shown}: {arg.doc}." for arg in command.args)
     return f"{command.doc}{args}\n\nThe result: {command.result}."
 
 

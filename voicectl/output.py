@@ -67,6 +67,39 @@ def _accepted(result: Result) -> Iterator[str]:
     yield "accepted"
 
 
+def _wake(result: Result) -> Iterator[str]:
+    yield "awake" if result.get("connected") else "waking up"
+
+
+def _talk(result: Result) -> Iterator[str]:
+    yield "listening to you" if result["pressed"] else "your turn is over"
+
+
+def _record(result: Result) -> Iterator[str]:
+    yield f"{'recording to' if result['recording'] else 'recorded'} {result['path']}" if result.get("path") else "not recording"
+
+
+def _answered(result: Result) -> Iterator[str]:
+    yield "accepted" if result["accepted"] else "too late: nobody waits for it"
+
+
+def _reload(result: Result) -> Iterator[str]:
+    yield "changed: " + (", ".join(result["changed"]) or "nothing")
+    for process in result["restart"]:
+        yield f"needs a restart: voicectl restart {process}"
+
+
+def _profile(result: Result) -> Iterator[str]:
+    if not result["profiles"]:
+        yield "no profiles; a section [profiles.NAME] of the settings makes one"
+    for name in result["profiles"]:
+        yield f"{'*' if name == result['profile'] else ' '} {name}"
+
+
+def _restart(result: Result) -> Iterator[str]:
+    yield f"restarting {result['process']}"
+
+
 def _stopping(result: Result) -> Iterator[str]:
     yield "stopping"
 
@@ -78,12 +111,14 @@ def _ping(result: Result) -> Iterator[str]:
 def _status(status: Result) -> Iterator[str]:
     session, barge_in = status["session"], status["barge_in"]
     muted = ", microphone off" if status["muted"] and status["state"] != "muted" else ""
+    mode = ", push to talk" if status["mode"] == "push_to_talk" else ""
     rows = [
-        ("state", f"{status['state']}{muted}"),
-        ("answering", _answering(session)),
+        ("state", f"{status['state']}{muted}{mode}"),
+        ("answering", _answering(session, asleep=status["state"] == "asleep")),
         ("microphone", _microphone(status["audio"]["capture"])),
         ("loudspeaker", _loudspeaker(status["audio"]["playback"])),
         ("barge-in", _barge_in(barge_in)),
+        ("usage", _spent(status["usage"])),
         ("daemon", f"voiced {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
         *((f"  {process['name']}", _process(process)) for process in status["processes"]),
     ]
@@ -91,11 +126,16 @@ def _status(status: Result) -> Iterator[str]:
         yield f"{name:<13}{text}"
 
 
-def _answering(session: Result) -> str:
+def _answering(session: Result, *, asleep: bool) -> str:
     parts = [session["provider"], session["model"], session["url"].split("?")[0]]
-    parts.append("connected" if session["connected"] else "not connected")
-    if session["last_error"] and not session["connected"]:
-        parts.append(session["last_error"])
+    if session["profile"]:
+        parts.append(f"profile {session['profile']}")
+    if session["connected"]:
+        parts.append("connected")
+        if session["expires_in_s"] is not None:
+            parts.append(f"for {_duration(max(0, session['expires_in_s']))} more")
+    else:
+        parts += ["asleep" if asleep else "not connected", session["last_error"]]
     return ", ".join(part for part in parts if part)
 
 
@@ -120,6 +160,33 @@ def _barge_in(figures: Result) -> str:
         return "no interruption yet"
     last, p50, p95, most = (f"{figures[name]:.1f}" for name in ("last_ms", "p50_ms", "p95_ms", "max_ms"))
     return f"silent after {last} ms; of {figures['count']} median {p50}, 95 % within {p95}, worst {most}"
+
+
+def _spent(usage: Result) -> str:
+    currency = usage["currency"]
+    cap = f" of {usage['cap_usd']:g}" if usage["cap_usd"] else ""
+    return f"{_money(usage['session'])} {currency} since the start, {_money(usage['today'])}{cap} {currency} today"
+
+
+def _money(sums: Result) -> str:
+    return f"{sums['usd']:.4f}" + (" or more" if sums["unpriced"] else "")
+
+
+def _usage(usage: Result) -> Iterator[str]:
+    for name, title in (("session", "since the start"), ("today", "today")):
+        sums = usage[name]
+        yield f"{title}: {_money(sums)} {usage['currency']}, {sums['responses']} responses, {sums['transcriptions']} transcriptions"
+        heard, said = sums["input"], sums["output"]
+        for kind in ("text", "audio", "image"):
+            if heard[kind] or said.get(kind):
+                yield f"  {kind:<12} {heard[kind]} tokens in, {heard[f'cached_{kind}']} of them cached; {said.get(kind, 0)} out"
+        transcribed = sums["transcribed"]
+        if transcribed["tokens"] or transcribed["seconds"]:
+            yield f"  transcribed  {transcribed['tokens']} tokens, {_duration(transcribed['seconds'])}"
+    yield f"daily cap: {usage['cap_usd']:g} {usage['currency']}" if usage["cap_usd"] else "daily cap: none (cost.daily_cap_usd)"
+    yield f"prices: as of {usage['prices_as_of']}, where [prices] says nothing else; indicative"
+    if usage["today"]["unpriced"]:
+        yield f"of unknown price: {', '.join(usage['today']['unpriced'])}; add it to [prices]"
 
 
 def _process(process: Result) -> str:
@@ -203,8 +270,17 @@ _LINES: dict[str, Callable[[Result], Iterator[str]]] = {
     "interrupt": _interrupt,
     "ask": _accepted,
     "say": _accepted,
+    "talk": _talk,
+    "wake": _wake,
     "devices": _devices,
     "transcript": _transcript,
+    "usage": _usage,
+    "tool_result": _answered,
+    "approve": _answered,
+    "reload": _reload,
+    "profile": _profile,
+    "record": _record,
+    "restart": _restart,
     "shutdown": _stopping,
     "describe": _describe,
 }

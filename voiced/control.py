@@ -31,10 +31,17 @@ class Arg(NamedTuple):
     default: Any = _REQUIRED
     least: float | None = None
     most: float | None = None
+    #: In a shell, for true and for false.
+    words: tuple[str, str] | None = None
 
     @property
     def required(self) -> bool:
         return self.default is _REQUIRED
+
+    @property
+    def shown(self) -> str:
+        """In a usage line."""
+        return "|".join(self.words) if self.words else self.name.upper()
 
 
 class Command(NamedTuple):
@@ -46,6 +53,7 @@ class Command(NamedTuple):
 
 
 _TEXT = Arg("text", str, "what to say", most=20_000)
+_APPROVED = Arg("approved", bool, "whether it may be called", True, words=("yes", "no"))
 
 COMMANDS: dict[str, Command] = {
     command.name: command
@@ -63,7 +71,7 @@ COMMANDS: dict[str, Command] = {
             "network",
             "Push-to-talk: your turn begins with the press and ends with the release.",
             "pressed",
-            (Arg("pressed", bool, "`press` or `release`"),),
+            (Arg("pressed", bool, "whether the key went down", words=("press", "release")),),
         ),
         Command("wake", "network", "Reconnect a session that fell asleep.", "connected"),
         Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output"),
@@ -74,7 +82,9 @@ COMMANDS: dict[str, Command] = {
             "turns",
             (Arg("limit", int, "how many turns at the most", 20, least=1, most=1000),),
         ),
-        Command("usage", "supervisor", "Show tokens and money, since the start and today.", "session, today, cap_usd"),
+        Command(
+            "usage", "supervisor", "Show tokens and money, since the start and today.", "session, today, cap_usd, currency, prices_as_of"
+        ),
         Command(
             "tool_result",
             "network",
@@ -87,7 +97,7 @@ COMMANDS: dict[str, Command] = {
             "network",
             "Answer a `tool.approval` event.",
             "accepted",
-            (Arg("approval_id", str, "the request's, from the event", most=512), Arg("approved", bool, "whether it may be called", True)),
+            (Arg("approval_id", str, "the request's, from the event", most=512), _APPROVED),
         ),
         Command("reload", "supervisor", "Read the settings anew; say what changed, and what needs a restart.", "changed, restart"),
         Command(
@@ -102,7 +112,7 @@ COMMANDS: dict[str, Command] = {
             "network",
             "Write what goes over the wire to a file, without secrets and sound, for a bug report.",
             "recording, path",
-            (Arg("on", bool, "`on` or `off`"),),
+            (Arg("on", bool, "whether to", words=("on", "off")),),
         ),
         Command("restart", "supervisor", "Restart one process.", "process", (Arg("process", str, "its name, as in `status`", most=40),)),
         Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping"),
@@ -136,7 +146,9 @@ EVENTS: dict[str, Topic] = {
         Topic("tool.call", "The model calls a tool that scripts answer.", ("call_id", "name", "arguments")),
         Topic("tool.done", "A tool was answered for.", ("call_id", "name", "ok", "took_ms")),
         Topic("tool.approval", "A tool of an MCP server wants to be allowed.", ("approval_id", "server", "name", "arguments")),
-        Topic("usage", "Tokens and money, after each response and transcription.", ("session", "today", "cap_usd")),
+        Topic(
+            "usage", "Tokens and money, after each response and transcription.", ("session", "today", "cap_usd", "currency", "prices_as_of")
+        ),
         Topic("session", "The connection to the server changed.", ("connected", "reason", "attempt", "retry_in_s")),
         Topic("process", "A process changed its state.", ("name", "state", "pid", "restarts", "reason")),
         Topic("level", "Ten times a second while anyone listens.", ("input_dbfs", "output_dbfs")),

@@ -43,6 +43,14 @@ def test_the_methods(client: voicectl.Client, ready_daemon: Daemon) -> None:
         "output": [{"name": "test", "in_use": True}],
     }
     assert set(client.describe()["commands"]) == set(control.COMMANDS)
+    assert (client.talk(True), client.talk(False)) == (True, False)
+    assert client.wake()["connected"]
+    assert client.tool_result("c1", "rain") is True
+    assert client.approve("a1", False) is False
+    assert client.record(True)["recording"] is True
+    assert client.usage()["currency"] == "USD"
+    assert client.profile() == {"profile": None, "profiles": []}
+    assert client.reload() == {"changed": [], "restart": []}
 
 
 def test_refusals_are_errors_of_their_kind(client: voicectl.Client) -> None:

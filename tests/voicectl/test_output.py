@@ -6,6 +6,7 @@ import pytest
 from voicectl import output
 from voicectl.client import Event
 from voiced import control
+from voiced.supervisor.ledger import Ledger
 from voiced.supervisor.policy import State
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.status import Status
@@ -14,6 +15,9 @@ from voiced.supervisor.status import Status
 def shown(capsys: pytest.CaptureFixture[str], command: str, result: dict[str, Any]) -> list[str]:
     output.show(command, result, as_json=False)
     return capsys.readouterr().out.splitlines()
+
+
+USAGE = Ledger(None, {}, 0.0, 0.0).snapshot(0.0)
 
 
 def status() -> Status:
@@ -30,12 +34,13 @@ def test_json_is_exactly_the_map(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_status_before_anything_is_open(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, "status", status().snapshot(5.0, {7: (10240, 0.25)})) == [
+    assert shown(capsys, "status", status().snapshot(5.0, {7: (10240, 0.25)}, USAGE)) == [
         "state        connecting",
         "answering    embedded, m, not connected",
         "microphone   not open",
         "loudspeaker  not open",
         "barge-in     no interruption yet",
+        "usage        0.0000 USD since the start, 0.0000 USD today",
         "daemon       voiced 1.0, pid 7, up 5 s",
         "  supervisor ready     pid 7, 10 MiB, 0.2 s CPU",
         "  network    stopped",
@@ -55,16 +60,65 @@ def test_status_in_the_middle_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     made.published("network", "flush", {"reason": "speech_started", "latency_ms": 1.25})
     made.beat("capture", {"muted": True, "level_dbfs": -33.3, "overruns": 1})
     made.beat("playback", {"queued_ms": 12_345, "underruns": 2})
-    lines = shown(capsys, "status", made.snapshot(7300.0, {}))
-    assert lines[:6] == [
+    lines = shown(capsys, "status", made.snapshot(7300.0, {}, USAGE))
+    assert lines[:7] == [
         "state        speaking, microphone off",
         "answering    embedded, m, ws://h/rt, connected",
         "microphone   Jabra, 48000 Hz, -33 dBFS, 1 overrun",
         "loudspeaker  Jabra, 48000 Hz, 12.3 s still to say, 2 underruns",
         "barge-in     silent after 1.2 ms; of 1 median 1.2, 95 % within 1.2, worst 1.2",
+        "usage        0.0000 USD since the start, 0.0000 USD today",
         "daemon       voiced 1.0, pid 7, up 2 h 1 min",
     ]
-    assert lines[7].endswith(", 2 restarts")
+    assert lines[8].endswith(", 2 restarts")
+
+
+def answering(capsys: pytest.CaptureFixture[str], made: Status) -> list[str]:
+    lines = shown(capsys, "status", made.snapshot(1.0, {}, USAGE))
+    return [line[13:] for line in lines[:2]]
+
+
+def test_status_of_a_profile_that_expires_with_push_to_talk(capsys: pytest.CaptureFixture[str]) -> None:
+    provider = Provider("openai", "wss://h/rt?model=m", "m", "", "", None)
+    made = Status(provider, "push_to_talk", "work", version="1.0", pid=7, now_s=0.0)
+    made.process("network", State.READY, 8, 0, "", 1.0)
+    made.ready("network", {"expires_in_s": 3300})
+    made.published("network", "state", {"state": "idle"})
+    assert answering(capsys, made) == ["idle, push to talk", "openai, m, wss://h/rt, profile work, connected, for 55 min more"]
+    made.published("network", "session", {"connected": False, "reason": "nothing was said for 300 s"})
+    made.published("network", "state", {"state": "asleep"})
+    assert answering(capsys, made)[1] == "openai, m, wss://h/rt, profile work, asleep, nothing was said for 300 s"
+
+
+def test_usage_in_tokens_and_money(capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(None, {"m": {"audio_in": 10.0}}, 5.0, 0.0)
+    usage = {"input_tokens": 1500, "input_token_details": {"text_tokens": 500, "audio_tokens": 1000, "cached_tokens": 300}}
+    ledger.spend("response", "m", {**usage, "output_tokens": 20, "output_token_details": {"text_tokens": 20}}, 0.0)
+    ledger.spend("transcription", "whisper", {"type": "duration", "seconds": 90}, 0.0)
+    snapshot = ledger.snapshot(0.0)
+    lines = shown(capsys, "usage", snapshot)
+    assert lines[:4] == [
+        "since the start: 0.0100 or more USD, 1 responses, 1 transcriptions",
+        "  text         500 tokens in, 300 of them cached; 20 out",
+        "  audio        1000 tokens in, 0 of them cached; 0 out",
+        "  transcribed  0 tokens, 1 min",
+    ]
+    assert lines[4].startswith("today: ")
+    assert lines[8:10] == ["daily cap: 5 USD", f"prices: as of {snapshot['prices_as_of']}, where [prices] says nothing else; indicative"]
+    assert "whisper" in lines[10]
+
+
+def test_a_reload_says_what_changed_and_what_is_to_be_restarted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "reload", {"changed": ["turn.mode", "audio.frame_ms"], "restart": ["capture"]}) == [
+        "changed: turn.mode, audio.frame_ms",
+        "needs a restart: voicectl restart capture",
+    ]
+    assert shown(capsys, "reload", {"changed": [], "restart": []}) == ["changed: nothing"]
+
+
+def test_profiles_mark_the_one_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "profile", {"profile": "work", "profiles": ["home", "work"]}) == ["  home", "* work"]
+    assert "[profiles.NAME]" in shown(capsys, "profile", {"profile": None, "profiles": []})[0]
 
 
 def test_a_transcript_reads_as_a_dialogue(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +158,16 @@ def test_devices_mark_the_one_in_use(capsys: pytest.CaptureFixture[str]) -> None
         ("interrupt", {"interrupted": True, "item_id": "i", "played_ms": None}, "interrupted"),
         ("say", {"queued": True}, "accepted"),
         ("shutdown", {"stopping": True}, "stopping"),
+        ("talk", {"pressed": True}, "listening to you"),
+        ("talk", {"pressed": False}, "your turn is over"),
+        ("wake", {"connected": True}, "awake"),
+        ("wake", {"connected": False}, "waking up"),
+        ("tool_result", {"accepted": True}, "accepted"),
+        ("approve", {"accepted": False}, "too late: nobody waits for it"),
+        ("record", {"recording": True, "path": "/x"}, "recording to /x"),
+        ("record", {"recording": False, "path": "/x"}, "recorded /x"),
+        ("record", {"recording": False, "path": None}, "not recording"),
+        ("restart", {"process": "capture"}, "restarting capture"),
         ("ping", {"version": "1", "pid": 7, "protocol": 1}, "voiced 1, pid 7"),
         ("later_command", {"some_field": 3}, "some field: 3"),
     ],
