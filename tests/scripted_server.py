@@ -19,13 +19,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 
 from tests import loopback_websocket as wire
 from voiced.network import events
-from voiced.network.events import ClientEvent, Item, Part, Response, ServerEvent, Unknown, WireMalformed
+from voiced.network.events import ClientEvent, Content, Item, Part, Response, ServerEvent, Unknown, WireMalformed
 
 BYTES_PER_MS = 48
 _FLOOD_EVERY_S = 0.005
@@ -41,6 +41,15 @@ class Manner(NamedTuple):
     greets: bool = True  # session.created
     answers_update: bool = True  # session.updated
     pongs: bool = True
+    # what servers do differently (realtime-protocol 7)
+    key: tuple[str, str] | None = None  # the header, in lower case, without which the upgrade gets a 401
+    greets_after_s: float = 0.0
+    busy: int = 0  # so many clients are told that there is no session free, and sent away
+    lacks: frozenset[type[ServerEvent]] = frozenset()  # events that it never sends
+    names: Mapping[type[ServerEvent], str] = MappingProxyType({})  # events that it calls otherwise
+    answers: bool = False  # what the client creates, truncates and deletes
+    whole_deltas: bool = False  # all of an utterance in one
+    cancels_first: bool = False  # ends the response of an interruption before it says speech_started
 
 
 class Received(NamedTuple):
@@ -142,12 +151,16 @@ class ScriptedServer:
     # what the server says --------------------------------------------------------------------------------------------
 
     def send(self, *said: ServerEvent) -> int:
-        """Sends events in one write; returns when."""
-        return self.send_bytes(b"".join(wire.frame(self.encode(event)) for event in said))
+        """Sends events in one write, but for those that this server lacks; returns when."""
+        return self.send_bytes(b"".join(wire.frame(self.encode(event)) for event in said if type(event) not in self.manner.lacks))
 
     def encode(self, event: ServerEvent) -> bytes:
         event.event_id = event.event_id or self.new_id("event")
-        return events.encode(event)
+        text = events.encode(event)
+        name = self.manner.names.get(type(event))
+        if name is None:
+            return text
+        return text.replace(f'"{event.__struct_config__.tag}"'.encode(), f'"{name}"'.encode(), 1)  # the type comes first
 
     def send_text(self, text: bytes) -> int:
         """Sends one message that may be no event at all."""
@@ -180,7 +193,7 @@ class ScriptedServer:
 
     def send_audio(self, reply: Reply, pcm: bytes, delta_ms: int = 250) -> int:
         """Sends sound, all its deltas in one burst; returns when."""
-        step = delta_ms * BYTES_PER_MS
+        step = len(pcm) if self.manner.whole_deltas else delta_ms * BYTES_PER_MS
         deltas = (pcm[at : at + step] for at in range(0, len(pcm), step))
         return self.send(*(events.OutputAudioDelta(response_id=reply.response_id, item_id=reply.item_id, delta=delta) for delta in deltas))
 
@@ -205,6 +218,30 @@ class ScriptedServer:
             events.OutputItemDone(response_id=reply.response_id, item=item),
             events.ResponseDone(response=Response(id=reply.response_id, status=status, status_details=details, output=[item])),
         )
+
+    def hear(self, words: str = "Hello there.") -> str:
+        """Sends what a turn of the user's brings, up to its transcript (realtime-protocol 4.1); returns its item."""
+        item_id = self.new_id("item")
+        item = Item(type="message", id=item_id, role="user", status="completed", content=[Content(type="input_audio")])
+        self.send(events.SpeechStarted(item_id=item_id, audio_start_ms=10))
+        self.send(
+            events.SpeechStopped(item_id=item_id, audio_end_ms=900),
+            events.InputAudioCommitted(item_id=item_id),
+            events.ItemAdded(item=item),
+            events.ItemDone(item=item),
+            events.TranscriptionDelta(item_id=item_id, delta=words),
+            events.TranscriptionCompleted(item_id=item_id, transcript=words),
+        )
+        return item_id
+
+    def interrupt(self, reply: Reply) -> None:
+        """Sends what an interruption of a reply by voice brings (realtime-protocol 4.2)."""
+        if self.manner.cancels_first:
+            self.end_reply(reply, "cancelled", "turn_detected")
+            self.send(events.SpeechStarted(item_id=self.new_id("item")))
+        else:
+            self.send(events.SpeechStarted(item_id=self.new_id("item")))
+            self.end_reply(reply, "cancelled", "turn_detected")
 
     @contextlib.contextmanager
     def flood(self, per_second: int) -> Iterator[None]:
@@ -264,15 +301,29 @@ class ScriptedServer:
         if not manner.accepts:
             self._mute.append(client)
             return False
-        if manner.refuse is not None:
-            client.sendall(wire.refusal(manner.refuse, manner.refusal_body))
+        refuse = 401 if manner.key is not None and request.headers.get(manner.key[0]) != manner.key[1] else manner.refuse
+        if refuse is not None:
+            client.sendall(wire.refusal(refuse, manner.refusal_body))
             _hang_up(client)
             client.close()
             return False
+        if manner.busy:
+            self.manner = manner._replace(busy=manner.busy - 1)
+            self._send_away(client, request)
+            return False
         greeting = wire.frame(self.encode(events.SessionCreated(session=_session({})))) if manner.greets else b""
-        client.sendall(wire.upgrade(request) + greeting)
+        client.sendall(wire.upgrade(request) + (b"" if manner.greets_after_s else greeting))
         self._note(self._clients.append, client)
+        if manner.greets_after_s:
+            time.sleep(manner.greets_after_s)  # it is busy with itself, and reads nothing meanwhile
+            client.sendall(greeting)
         return True
+
+    def _send_away(self, client: socket.socket, request: wire.Request) -> None:
+        error = events.ErrorDetail(type="session_limit_reached", message="All sessions are in use.")
+        said = wire.frame(self.encode(events.ErrorEvent(error=error)))
+        client.sendall(wire.upgrade(request) + said + wire.frame((1008).to_bytes(2, "big") + b"session_limit_reached", wire.CLOSE))
+        self._mute.append(client)
 
     def _listen(self, client: socket.socket, stream: BinaryIO) -> None:
         number = self.connections
@@ -298,6 +349,8 @@ class ScriptedServer:
         self._note(self.received.append, received)
         if isinstance(received.event, events.SessionUpdate) and self.manner.answers_update:
             self.send(events.SessionUpdated(session=_session(received.event.session)))
+        elif self.manner.answers:
+            self.send(*_answers(received.event))
 
     def _note(self, keep: Callable[[_Found], None], what: _Found) -> None:
         with self._changed:
@@ -323,6 +376,18 @@ def _decode(text: bytes) -> ClientEvent | Unknown:
 def _session(wanted: dict[str, Any]) -> dict[str, Any]:
     defaults = {"type": "realtime", "object": "realtime.session", "id": "sess_scripted", "model": "scripted"}
     return defaults | {"expires_at": int(time.time()) + 3600} | wanted
+
+
+def _answers(event: ClientEvent | Unknown) -> Iterable[ServerEvent]:
+    """What says that the conversation was changed as wanted."""
+    match event:
+        case events.ItemCreate(item=item):
+            return events.ItemAdded(item=item), events.ItemDone(item=item)
+        case events.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms):
+            return (events.ItemTruncated(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms),)
+        case events.ItemDelete(item_id=item_id):
+            return (events.ItemDeleted(item_id=item_id),)
+    return ()
 
 
 def _hang_up(client: socket.socket) -> None:
