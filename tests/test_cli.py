@@ -17,7 +17,8 @@ pytestmark = pytest.mark.system
 
 
 def voiced(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("VOICED_", "OPENAI_"))}
+    ambient = ("VOICED_", "OPENAI_", "AZURE_", "CREDENTIALS_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ambient) and not name.lower().endswith("_proxy")}
     own = {"VOICED_RUNTIME_DIR": str(home / "r"), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(running.ROOT)}
     program = [sys.executable, "-m", "voiced", *words]
     return subprocess.run(program, env=clean | own | env, capture_output=True, text=True, timeout=30, cwd=home)
@@ -46,6 +47,50 @@ def test_check_says_who_would_answer_and_starts_nothing(home: Path) -> None:
     assert "sk-never-seen" not in done.stdout + done.stderr
 
 
+_WORK = """
+[realtime]
+profile = "work"
+[profiles.work]
+provider = "azure"
+url = "https://mine.openai.azure.com"
+model = "deployed"
+api_key_command = ["keyring", "get", "azure"]
+[profiles.home]
+"""
+
+
+def checked(home: Path, settings: str = "", **env: str) -> list[str]:
+    (home / "settings.toml").write_text(settings)
+    done = voiced(home, "--check", "--config", "settings.toml", **env)
+    assert done.stderr == ""
+    assert "hunter2" not in done.stdout
+    return done.stdout.splitlines()[1:-1]
+
+
+def test_check_names_profile_provider_key_and_proxy(home: Path) -> None:
+    assert checked(home, _WORK, https_proxy="http://user:hunter2@proxy:3128") == [
+        "profile: work (and there are home)",
+        "answering: deployed at mine.openai.azure.com/openai/v1/realtime",
+        "provider: azure, wss://mine.openai.azure.com/openai/v1/realtime",
+        "key: the program keyring, for each connection anew",
+        "proxy: http://proxy:3128",
+        "transcripts: none of what you say, until realtime.transcription_model names a deployment that writes it down",
+    ]
+    assert checked(home, VOICED_REALTIME__VOICE="cedar", OPENAI_API_KEY="sk-hunter2") == [
+        "profile: none",
+        "answering: gpt-realtime-2.1 at api.openai.com/v1/realtime, voice cedar",
+        "provider: openai, wss://api.openai.com/v1/realtime",
+        "key: the environment variable OPENAI_API_KEY",
+        "proxy: none",
+    ]
+    local = '[realtime]\nprovider = "compatible"\nurl = "ws://localhost:8080/rt?k=hunter2"\nauth = "none"\n'
+    assert checked(home, local, OPENAI_API_KEY="sk-hunter2", http_proxy="http://p:1")[2:] == [
+        "provider: compatible, ws://localhost:8080/rt",
+        "key: not sent, as realtime.auth says",
+        "proxy: none",
+    ]
+
+
 @pytest.mark.parametrize("words", [(), ("--check",), ("--verbose",)])
 def test_each_mistake_in_the_settings_is_a_line(home: Path, words: tuple[str, ...]) -> None:
     (home / "voiced").mkdir()
@@ -66,6 +111,7 @@ _COMPATIBLE = {"VOICED_REALTIME__PROVIDER": "compatible"}
         (("--config", "none.toml"), {}, 78, "voiced: no configuration file none.toml"),
         ((), {"VOICED_REALTIME__PROVIDER": "openai"}, 77, "voiced: realtime.provider is openai, but there is no key"),
         ((), _COMPATIBLE | {"VOICED_REALTIME__URL": "http://x"}, 78, "voiced: realtime.url http://x must begin"),
+        ((), {"OPENAI_API_KEY": "sk-1", "ALL_PROXY": "socks4://p"}, 78, "voiced: ALL_PROXY names a socks4:// proxy"),
         ((), {"VOICED_RUNTIME_DIR": "/proc/no"}, 73, "voiced: can't make the runtime directory /proc/no"),
         ((), {"VOICED_RUNTIME_DIR": "/" + "x" * 110}, 73, "voiced: /xxx"),
         ((), {"VOICED_RUNTIME_DIR": "", "XDG_RUNTIME_DIR": "/no/such"}, 73, "voiced: no runtime directory"),
@@ -124,4 +170,20 @@ def test_the_supervisor_loads_no_sound_websocket_or_numeric_code() -> None:
     assert done.returncode == 0
     assert not loaded & _DEAR
     assert not {name for name in loaded if name.startswith(_ROOMS)}
+    assert not loaded & {"shlex", "difflib", "ctypes"}
     assert "zmq" in loaded
+
+
+def core_limits(pid: int) -> tuple[str, str]:
+    (line,) = [line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core file size")]
+    soft, hard = line.split()[4:6]
+    return soft, hard
+
+
+def test_the_daemon_and_its_children_leave_no_core(home: Path) -> None:
+    with running.daemon(home, OPENAI_API_KEY="sk-test") as daemon:
+        daemon.wait_until_ready()
+        pids = [daemon.process.pid, *daemon.children().values()]
+        limits = [core_limits(pid) for pid in pids]
+    assert len(limits) == 4
+    assert set(limits) <= {("1", "1"), ("0", "0")}
