@@ -29,12 +29,6 @@ class Provider(NamedTuple):
     ca_file: str = ""
     proxy: str = ""  # scheme://[user:password@]host:port
 
-    @property
-    def secrets(self) -> list[str]:
-        """What no log may show."""
-        user = self.proxy.partition("://")[2].rpartition("@")[0]
-        return [secret for secret in (self.key.reveal() if self.key else "", user, user.partition(":")[2]) if secret]
-
     def describe(self) -> str:
         """For people: who answers, and how to change that."""
         if self.name == "embedded":
