@@ -18,7 +18,9 @@ _LIMITS = "print(open('/proc/self/limits').read())"
 
 
 def run(program: str, where: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", program], cwd=where, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=where, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30
+    )
 
 
 @pytest.mark.parametrize("name", ["SEGV", "ABRT"])
