@@ -25,6 +25,10 @@ class Quote:
     def __call__(self, text: str, longest: int = _WORDS) -> str:
         text = text.encode("utf-8", "replace").decode()  # JSON can name lone surrogates, which msgpack refuses
         text = "".join(char if char.isprintable() else " " for char in text)
+        return " ".join(self.conceal(text).split())[:longest]  # cut last: half a key is a secret too
+
+    def conceal(self, text: str) -> str:
+        """The text as it is, but for our keys."""
         for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
-            text = text.replace(secret, "***")  # before it is cut: half a key is a secret too
-        return " ".join(text.split())[:longest]
+            text = text.replace(secret, "***")
+        return text

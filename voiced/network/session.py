@@ -129,6 +129,18 @@ class Session:
             "last_error": self._talk.last_error,
         }
 
+    def moment(self) -> dict[str, Any]:
+        """Where the conversation stands: what a recording that begins in the middle of it must know."""
+        hello = self._talk.line.hello
+        return {
+            "phase": hello.phase.name,
+            "quiet_since_ns": self._talk.quiet.since_ns,
+            "id": hello.session_id,
+            "model": hello.model,
+            "expires_at": hello.expires_at,
+            "expires_ns": hello.expires_ns,
+        }
+
     # the connection ------------------------------------------------------------------------------------------------------
 
     def begin(self, now: MonoNs) -> list[Output]:
