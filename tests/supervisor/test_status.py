@@ -104,6 +104,18 @@ def test_offline_wins_over_a_network_process_that_is_not_ready() -> None:
     assert made.state == "offline"
 
 
+def test_a_session_that_sleeps_from_the_start_keeps_nobody_waiting() -> None:
+    """Where the cap was reached before the daemon began, there is no session to open."""
+    made = status()
+    for name in ("capture", "playback"):
+        made.process(name, State.READY, 1, 0, "", 1.0)
+    made.process("network", State.STARTING, 2, 0, "", 1.0)
+    made.published("network", "state", {"state": "asleep"})
+    assert (made.all_ready, made.state) == (True, "asleep")
+    made.process("capture", State.BACKOFF, None, 1, "", 1.0)
+    assert (made.all_ready, made.state) == (False, "connecting")
+
+
 def test_barge_in_is_counted_where_something_was_stopped() -> None:
     made = status("idle")
     for latency_ms in (1.0, 3.0, 2.0, None):

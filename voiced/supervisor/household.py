@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from voiced.bus import Family, Poller
-from voiced.child import STOP
+from voiced.child import LOG_LEVEL, STOP
+from voiced.errors import BadArgument, NotNow
 from voiced.messages import Log, Message, MessageMalformed, Order, Ready
 from voiced.supervisor import log
 from voiced.supervisor.member import Member
@@ -62,6 +63,17 @@ class Household:
                 self.feed(member, Event.STOP)
                 self._ended(member)
 
+    def replace(self, name: str) -> None:
+        """Restarts one, with the settings of now. Raises BadArgument for a name that there is not, and NotNow."""
+        if name == "supervisor":
+            raise BadArgument("the supervisor is the daemon itself: `systemctl --user restart voiced`", "process")
+        member = self.members.get(name)
+        if member is None:
+            raise BadArgument(f"no process {name!r}; there are: " + ", ".join(self.members), "process")
+        if member.state in (State.STOPPED, State.STOPPING):
+            raise NotNow(f"{name} is stopping, since the settings do without it")
+        self.feed(member, Event.REPLACE)
+
     def _ended(self, member: Member) -> None:
         """One that was told to end did: it is forgotten, or wanted again by now."""
         if member.state is not State.STOPPED or self.stopping:
@@ -110,9 +122,13 @@ class Household:
         if member.pid is not None:
             self._family.send(member.name, member.pid, order)
 
-    def order_all(self, order: Order) -> None:
-        for name in self.members:
-            self.order(name, order)
+    def tell_level(self) -> None:
+        """Lets them log from the level of now on."""
+        for member in self.members.values():
+            if member.given is None or member.given["log_level"] == self._say.level:
+                continue
+            if self.order(member.name, Order(0, LOG_LEVEL, {"log_level": self._say.level})):
+                member.given["log_level"] = self._say.level
 
     def _order_stop(self, name: str) -> None:
         self._send(self.members[name], Order(0, STOP, {}))
@@ -167,6 +183,7 @@ class Household:
         if not member.connected:
             member.connected = True
             self._say(log.DEBUG, member.name, "first sign of life")
+            self.tell_level()
             if member.outdated(world := self._head.world()):
                 self.configure(member, world)
         if isinstance(message, Ready):

@@ -91,7 +91,9 @@ class Status:
 
     @property
     def all_ready(self) -> bool:
-        return bool(self._processes) and all(process.state is State.READY for process in self._processes.values())
+        """A session that sleeps by its own will is as ready as it wants to be."""
+        asleep = "network" if self._conversation == "asleep" else ""
+        return bool(self._processes) and all(row.state is State.READY or row.name == asleep for row in self._processes.values())
 
     # news ------------------------------------------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ class Status:
             return "failed"
         if self._conversation == "offline":
             return "offline"
-        if states != {State.READY}:
+        if not self.all_ready:
             return "connecting"
         if self.muted and self._conversation in _WAITING:
             return "muted"

@@ -9,8 +9,8 @@ from typing import Any
 
 from voiced import __version__, control
 from voiced.bus import CONTROL, EVENTS, FAMILY, Bus, EventStream, Family, Poller, Requests
-from voiced.child import LOG_LEVEL, PACE
-from voiced.errors import BY_CODE, BadArgument, ChildDied, InternalControlError, InternalError, NotNow, VoicedError
+from voiced.child import PACE
+from voiced.errors import BY_CODE, ChildDied, InternalControlError, InternalError, NotNow, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Message, Order, Publish, Ready, Refusal
 from voiced.secret import secret_variables
 from voiced.supervisor import log, tools
@@ -18,7 +18,7 @@ from voiced.supervisor.books import Books
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
 from voiced.supervisor.notify import Notifier
-from voiced.supervisor.policy import Event, State
+from voiced.supervisor.policy import State
 from voiced.supervisor.processes import Row, World
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.server import ControlServer, EventServer
@@ -152,6 +152,7 @@ class Supervisor:
             case Ready(detail):
                 self._emit(self._status.ready(name, detail))
                 self._became_ready(member, detail)
+                self._check_ready()
             case Heartbeat(stats):
                 self._emit(self._status.beat(name, stats))
                 if self._metered and name == "capture":
@@ -182,21 +183,26 @@ class Supervisor:
             case "tool.approval" if not self._events.wanted(topic):
                 self._say(log.WARNING, name, f"{data['server']} asks whether it may {data['name']}: voicectl approve {data['approval_id']}")
         self._emit(self._status.published(name, topic, data))
+        self._check_ready()
 
     def _became_ready(self, member: Member, detail: Mapping[str, Any]) -> None:
         self._say(log.DEBUG, member.name, "ready")
         if self._metered and member.name in _METERED:
             self._order_pace(member.name)
         self._household.settle()
+        self._tell_budget()
         if member.name == "network" and detail.get("provider") == self._settings.now.provider.name:
             self._household.dismiss_unwanted()  # a server that it does without by now
-        if not self._was_ready and self._status.all_ready:
-            self._was_ready = True
-            devices = [self._status.device_in_use(direction) or "none" for direction in ("input", "output")]
-            self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
-            took_s = self._now() - self._started_s
-            self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`")
-            self._notify.tell(READY="1", STATUS=self._status.state)
+
+    def _check_ready(self) -> None:
+        if self._was_ready or not self._status.all_ready:
+            return
+        self._was_ready = True
+        devices = [self._status.device_in_use(direction) or "none" for direction in ("input", "output")]
+        self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
+        took_s = self._now() - self._started_s
+        self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`")
+        self._notify.tell(READY="1", STATUS=self._status.state)
 
     def _take_failure(self, member: Member, failure: Failed) -> None:
         member.failure = failure
@@ -233,9 +239,8 @@ class Supervisor:
         self._tell_settings()
         for variable in secret_variables(config):
             self._child_env.pop(variable, None)
-        if self._say.level != self._settings.level:
-            self._say.level = self._settings.level
-            self._household.order_all(Order(0, LOG_LEVEL, {"log_level": self._say.level}))
+        self._say.level = self._settings.level
+        self._household.tell_level()
         self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"))
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
         self._account(self._books.configure(config, time.time()))
@@ -308,19 +313,9 @@ class Supervisor:
                     self._apply(self._settings.switch(args["name"]))
                 return {"profile": self._settings.now.profile, "profiles": self._settings.profiles}
             case "restart":
-                return self._restart(args["process"])
+                self._household.replace(args["process"])
+                return {"process": args["process"]}
         raise InternalControlError(f"voiced does not know its own command {command}; please report this")
-
-    def _restart(self, name: str) -> dict[str, Any]:
-        if name == "supervisor":
-            raise BadArgument("the supervisor is the daemon itself: `systemctl --user restart voiced`", "process")
-        member = self._household.members.get(name)
-        if member is None:
-            raise BadArgument(f"no process {name!r}; there are: " + ", ".join(self._household.members), "process")
-        if member.state in (State.STOPPED, State.STOPPING):
-            raise NotNow(f"{name} is stopping, since the settings do without it")
-        self._household.feed(member, Event.REPLACE)
-        return {"process": name}
 
     def _forward(self, owner: str, order: Order) -> bool:
         return self._household.order(owner, order)
