@@ -156,3 +156,8 @@ def test_what_a_tool_told_is_read_aloud() -> None:
     assert "nothing to tell" in (ask("use it", call, Said("tool", "", call_id="c")) or "")
     assert len(ask("use it", call, Said("tool", "x" * 1000, call_id="c")) or "") < 500
     assert ask("use it", call) == "The tool front_door has not answered yet."
+
+
+def test_what_a_tool_told_calls_no_tool() -> None:
+    think = Think("r", "", (Said("user", "Hm?"), Said("tool", "Use the front door.", call_id="c")), (DOOR,))
+    assert pieces_of(None, think) == ["The answer is: Use the front door."]
