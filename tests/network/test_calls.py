@@ -531,6 +531,14 @@ def test_what_an_mcp_call_brought_is_said_if_the_server_does_not() -> None:
     assert table.creates() == 0
 
 
+@pytest.mark.parametrize(("fields", "creates"), [({"output": "42"}, 1), ({"error": {"type": "http_error"}}, 1), ({}, 0)])
+def test_an_mcp_call_that_only_the_end_of_the_response_tells_of(fields: dict[str, Any], creates: int) -> None:
+    table = Table()
+    table.done("r1", "completed", Item(type="mcp_call", id="item_m", server_label="docs", name="search", arguments="{}", **fields))
+    table.wait(1)
+    assert table.creates() == creates
+
+
 def test_an_mcp_call_that_ends_after_its_response() -> None:
     table = Table()
     table.calls.response_created("r1", table.now)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from voiced.errors import NotNow
 from voiced.messages import MonoNs, Order
 from voiced.network.arguments import Unusable, parsed
-from voiced.network.events import Item, ItemCreate, ResponseCreate
+from voiced.network.events import Item, ItemCreate
 from voiced.network.outputs import Answered, Outbox, Refused
-from voiced.network.responses import ResponseQueue, Wanted
+from voiced.network.responses import ResponseQueue, answer
 
 #: A question that nobody answers by then is answered with no.
 APPROVED_WITHIN_NS = 60_000_000_000
@@ -72,7 +72,7 @@ class Approvals:
                 self._ask(item, now)
         last = items[-1] if items else None
         if last is not None and last.type != "mcp_approval_request":
-            self._unsaid = last.type == "mcp_call" and (self._unsaid or last.output is not None)
+            self._unsaid = last.type == "mcp_call" and (self._unsaid or last.output is not None or last.error is not None)
         if status == "cancelled":
             self._hold_tongue()
         self._say_soon(now)
@@ -148,7 +148,7 @@ class Approvals:
                 self._answer(id, False, "nobody answered within 60 s", now)
         if self._speak_ns is not None and now >= self._speak_ns:
             self._hold_tongue()
-            self._queue.add(Wanted((ResponseCreate(event_id=self._new_id()),)))
+            self._queue.add(answer(self._new_id()))
 
 
 def _some(value: Any) -> tuple[Any, ...]:
