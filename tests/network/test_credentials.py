@@ -1,8 +1,10 @@
 """The key's command with real programs."""
 
 import os
+import select
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,30 +108,34 @@ def test_a_key_is_there_although_something_goes_on_behind_it(monkeypatch: pytest
     assert time.monotonic() - before < 4
 
 
-def gone(group: int) -> bool:
-    """Whether no process of the group lives; a zombie that init has not fetched yet does not."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it left while we looked
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            return False
-    return True
+#: It and its child hold a FIFO open, whose end tells that both are gone.
+STUBBORN = 'trap "" TERM; exec 3>"$0"; echo began >&3; sleep 100 & wait; sleep 100'
 
 
-STUBBORN = "trap '' TERM; sleep 100 & echo $$ > \"$0\"; wait; sleep 100"
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """The FIFO, and our end of it."""
+    os.mkfifo(tmp_path / "life")
+    reading = os.open(tmp_path / "life", os.O_RDONLY | os.O_NONBLOCK)
+    yield tmp_path / "life", reading
+    os.close(reading)
 
 
-def test_a_program_that_hangs_is_ended_with_all_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def until_gone(reading: int) -> None:
+    while True:
+        assert select.select([reading], [], [], 5)[0], "something lives on"
+        if not os.read(reading, 100):
+            return
+
+
+def test_a_program_that_hangs_is_ended_with_all_its_children(life: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "_WITHIN_S", 1.5)
-    assert "within 1.5 s" in refused("sh", "-c", STUBBORN, str(tmp_path / "group"))
-    assert gone(int((tmp_path / "group").read_text()))
+    assert "within 1.5 s" in refused("sh", "-c", STUBBORN, str(life[0]))
+    until_gone(life[1])
 
 
-def test_a_program_can_be_stopped_from_outside(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "group")
-    command = KeyCommand(("sh", "-c", STUBBORN, str(tmp_path / "group")), Quote(""))
+def test_a_program_can_be_stopped_from_outside(life: tuple[Path, int]) -> None:
+    command = KeyCommand(("sh", "-c", STUBBORN, str(life[0])), Quote(""))
     ended: list[Exception] = []
 
     def run() -> None:
@@ -140,13 +146,13 @@ def test_a_program_can_be_stopped_from_outside(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    group = int((tmp_path / "group").read_text())
+    assert select.select([life[1]], [], [], 5)[0]
     before = time.monotonic()
     command.stop()
     thread.join(5)
     assert time.monotonic() - before < 2
     assert len(ended) == 1
-    assert gone(group)
+    until_gone(life[1])
     command.stop()  # once more does no harm
 
 

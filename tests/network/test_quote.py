@@ -55,7 +55,7 @@ def test_whatever_the_server_says_is_quoted(event: dict[str, object]) -> None:
 def test_a_loss_is_quoted_everywhere() -> None:
     script = Script()
     script.do(script.session.lost(f"closed: {KEY}\x07", 1, 0.5, script.now))
-    assert script.session.last_error == "closed: ***"
+    assert script.session.facts(0.0)["last_error"] == "closed: ***"
     assert KEY not in repr(script.out)
 
 

@@ -19,6 +19,7 @@ from websockets.sync.server import ServerConnection
 from tests.network import proxies
 from tests.network.process import PATIENCE_S, serving
 from voiced.errors import ConfigInvalid, KeyUnavailable, ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network import reach
 from voiced.network import wire as wire_module
 from voiced.network.quote import Quote
 from voiced.network.reach import Target, target
@@ -349,8 +350,26 @@ def test_a_server_that_trickles_does_not_hold_us_for_ever(monkeypatch: pytest.Mo
         thread = threading.Thread(target=trickle, args=(listener,))
         thread.start()
         try:
-            with pytest.raises(ServerUnreachable):
+            with pytest.raises(ServerUnreachable, match="does not answer"):
                 connect(Target(f"ws://127.0.0.1:{listener.getsockname()[1]}/"))
         finally:
             over.set()
             thread.join()
+
+
+def test_time_that_names_and_addresses_took_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit passes before there is a socket that could be closed."""
+    monkeypatch.setattr(wire_module, "_HANDSHAKE_S", 0.1)
+    before = descriptors()
+    reached = threading.Event()
+    real = reach.tcp
+
+    def slow(wanted: Target) -> socket.socket:
+        opened = real(wanted)
+        reached.wait(0.5)  # it never comes
+        return opened
+
+    monkeypatch.setattr(reach, "tcp", slow)
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ServerUnreachable, match="does not answer"):
+        connect(Target(f"ws://127.0.0.1:{listener.getsockname()[1]}/"))
+    assert descriptors() == before

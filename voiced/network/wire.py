@@ -262,7 +262,7 @@ def frame(data: bytes, opcode: int) -> bytes:
 # the handshake -----------------------------------------------------------------------------------------------------------
 
 
-class _Abandoned(Exception):
+class _TooLate(Exception):
     """Nobody waits for this connection any more."""
 
 
@@ -276,7 +276,7 @@ class Connecting:
         self._target = target
         self._quote = quote
         self._lock = threading.Lock()
-        self._abandoned = self._done = False
+        self._abandoned = self._late = self._done = False
         self._socket: socket.socket | None = None
         self._command = KeyCommand(target.token_command, quote)
         self._outcome: Any = ServerUnreachable(f"can't connect to {target.where}")
@@ -307,7 +307,7 @@ class Connecting:
         try:
             outcome = self._connect()
         except Exception as error:  # whatever it is, the loop has to hear of it
-            outcome = reach.refusal(error, self._target, self._quote)
+            outcome = reach.refusal(TimeoutError() if self._late else error, self._target, self._quote)
         finally:
             with self._lock:
                 self._outcome, self._done = outcome, True
@@ -321,9 +321,9 @@ class Connecting:
         self._quote.hide(target.token)
         self._quote.hide(reach.password_in(target.proxy))
         key = self._command.key() if target.token_command else target.token
-        late = threading.Timer(_HANDSHAKE_S, self._late)  # a server may say a byte every nine seconds
-        late.daemon = True
-        late.start()
+        limit = threading.Timer(_HANDSHAKE_S, self._time_out)  # a server may say a byte every nine seconds
+        limit.daemon = True
+        limit.start()
         try:
             plain = self._hold(reach.tcp(target))
             secure = self._hold(reach.tls(plain, target))
@@ -339,18 +339,19 @@ class Connecting:
                 enable_multithread=False,
             )
         finally:
-            late.cancel()
+            limit.cancel()
 
     def _hold(self, opened: socket.socket) -> socket.socket:
         """From now on this is what is closed."""
         with self._lock:
             self._socket = opened
-            if self._abandoned:
-                raise _Abandoned
+            if self._abandoned or self._late:
+                raise _TooLate
         return opened
 
-    def _late(self) -> None:
+    def _time_out(self) -> None:
         with self._lock:
+            self._late = True
             self._hang_up()
 
     def _hang_up(self) -> None:
