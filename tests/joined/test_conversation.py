@@ -25,7 +25,7 @@ def test_a_question_is_answered_aloud_and_written_down() -> None:
     assert room.sent_of(ItemTruncate) == room.sent_of(ItemDelete) == []
     turns = room.order("transcript", limit=10)["turns"]
     assert [(turn["role"], turn["text"], turn["interrupted"]) for turn in turns] == [
-        ("user", "what was said", False),
+        ("user", "<1>", False),
         ("assistant", "An answer of one sentence.", False),
     ]
     assert room.server_errors == []
