@@ -54,5 +54,5 @@ def test_what_is_no_message(header: bytes) -> None:
 
 
 def test_maps_keep_their_shape() -> None:
-    assert decode(encode(Ready({"device": "x", "rates": [1, 2]}))) == Ready({"device": "x", "rates": (1, 2)})
+    assert decode(encode(Ready({"device": "x", "rates": [1, 2]}))) == Ready({"device": "x", "rates": [1, 2]})
     assert decode(encode(Publish("state", {"state": "idle"}))) == Publish("state", {"state": "idle"})

@@ -205,12 +205,12 @@ def encode(message: Message) -> bytes:
 
 
 def decode(header: bytes) -> Message:
-    """The message in a header frame.
+    """The message in a header frame. Lists stay lists: settings that come by an order equal those of the start.
 
     Raises MessageMalformed, and nothing else, for whatever is no message.
     """
     try:
-        tag, *fields = msgpack.unpackb(header, use_list=False)
+        tag, *fields = msgpack.unpackb(header)
         kind = MESSAGES[tag]
         message: Message = kind(*fields)
         if isinstance(message, Flushed):
