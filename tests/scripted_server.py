@@ -44,6 +44,7 @@ class Manner(NamedTuple):
     # what servers do differently (realtime-protocol 7)
     key: tuple[str, str] | None = None  # the header, in lower case, without which the upgrade gets a 401
     greets_after_s: float = 0.0
+    lifetime_s: int = 3600  # the age at which a session says that it expires; nothing ends it
     busy: int = 0  # so many clients are told that there is no session free, and sent away
     lacks: frozenset[type[ServerEvent]] = frozenset()  # events that it never sends
     names: Mapping[type[ServerEvent], str] = MappingProxyType({})  # events that it calls otherwise
@@ -84,13 +85,15 @@ class ScriptedServer:
         self._serving: list[threading.Thread] = []
         self._ids = itertools.count(1)
         self._mute: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._accepting = threading.Thread(target=self._accept, name="scripted server", daemon=True)
-        self._accepting.start()
+        self.port = 0
+        self.serve()
 
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+    def serve(self) -> None:
+        """Listens; after a `close` it does so at the same port, as a server that was started anew."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = int(self._listener.getsockname()[1])
+        self._accepting = threading.Thread(target=self._accept, args=(self._listener,), name="scripted server", daemon=True)
+        self._accepting.start()
 
     @property
     def url(self) -> str:
@@ -174,12 +177,17 @@ class ScriptedServer:
         return now_ns
 
     def hang_up(self, code: int | None = None, reason: str = "") -> None:
-        """Closes with this code; without one, just drops the connection (TCP reset)."""
+        """Closes with this code; without one, just ends the connection (TCP FIN)."""
         if code is None:
-            self._clients[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             _hang_up(self._clients[-1])
         else:
             self.send_bytes(wire.frame(code.to_bytes(2, "big") + reason.encode(), wire.CLOSE))
+
+    def reset(self) -> None:
+        """Drops the connection as a machine does that forgot it (TCP RST)."""
+        client = self._clients[-1]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.shutdown(socket.SHUT_RD)  # which nobody sees but the thread that reads; the close that follows it resets
 
     def new_id(self, kind: str) -> str:
         return f"{kind}_{next(self._ids):06}"
@@ -272,10 +280,10 @@ class ScriptedServer:
 
     # the connection --------------------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:  # the listener was closed: that is how this ends
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -286,10 +294,12 @@ class ScriptedServer:
     def _serve(self, client: socket.socket) -> None:
         try:
             with client.makefile("rb") as stream:
-                if self._welcome(client, stream):
-                    self._listen(client, stream)
+                if not self._welcome(client, stream):
+                    return
+                self._listen(client, stream)
         except OSError:  # the client went away in the middle of something
             self._note(self.closes.append, None)
+        client.close()
 
     def _welcome(self, client: socket.socket, stream: BinaryIO) -> bool:
         request = wire.read_request(stream)
@@ -311,7 +321,7 @@ class ScriptedServer:
             self.manner = manner._replace(busy=manner.busy - 1)
             self._send_away(client, request)
             return False
-        greeting = wire.frame(self.encode(events.SessionCreated(session=_session({})))) if manner.greets else b""
+        greeting = wire.frame(self.encode(events.SessionCreated(session=self._session({})))) if manner.greets else b""
         client.sendall(wire.upgrade(request) + (b"" if manner.greets_after_s else greeting))
         self._note(self._clients.append, client)
         if manner.greets_after_s:
@@ -348,9 +358,13 @@ class ScriptedServer:
     def _take(self, received: Received) -> None:
         self._note(self.received.append, received)
         if isinstance(received.event, events.SessionUpdate) and self.manner.answers_update:
-            self.send(events.SessionUpdated(session=_session(received.event.session)))
+            self.send(events.SessionUpdated(session=self._session(received.event.session)))
         elif self.manner.answers:
             self.send(*_answers(received.event))
+
+    def _session(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        defaults = {"type": "realtime", "object": "realtime.session", "id": "sess_scripted", "model": "scripted"}
+        return defaults | {"expires_at": int(time.time()) + self.manner.lifetime_s} | wanted
 
     def _note(self, keep: Callable[[_Found], None], what: _Found) -> None:
         with self._changed:
@@ -371,11 +385,6 @@ def _decode(text: bytes) -> ClientEvent | Unknown:
         return events.decode_client(text)
     except WireMalformed as error:
         return Unknown(type=f"malformed: {error}")
-
-
-def _session(wanted: dict[str, Any]) -> dict[str, Any]:
-    defaults = {"type": "realtime", "object": "realtime.session", "id": "sess_scripted", "model": "scripted"}
-    return defaults | {"expires_at": int(time.time()) + 3600} | wanted
 
 
 def _answers(event: ClientEvent | Unknown) -> Iterable[ServerEvent]:

@@ -107,11 +107,41 @@ def test_it_closes_with_a_code_and_hears_the_answer(server: ScriptedServer, clie
     assert server.wait_for_close() == (1000, "")  # websocket-client never echoes the code
 
 
-def test_it_can_drop_the_connection(server: ScriptedServer, client: websocket.WebSocket) -> None:
+def test_it_can_end_the_connection(server: ScriptedServer, client: websocket.WebSocket) -> None:
     heard(client)
     server.hang_up()
-    with pytest.raises((ConnectionError, websocket.WebSocketConnectionClosedException)):
+    with pytest.raises(websocket.WebSocketConnectionClosedException):
         client.recv()
+
+
+def test_it_can_reset_the_connection(server: ScriptedServer, client: websocket.WebSocket) -> None:
+    heard(client)
+    server.reset()
+    with pytest.raises(ConnectionResetError):
+        client.recv()
+
+
+def test_it_can_be_started_anew_at_the_same_port(server: ScriptedServer, client: websocket.WebSocket) -> None:
+    heard(client)
+    server.close()
+    with pytest.raises(websocket.WebSocketConnectionClosedException):
+        client.recv()
+    with pytest.raises(ConnectionRefusedError):
+        connect(server)
+    server.serve()
+    second = connect(server)
+    assert isinstance(heard(second), events.SessionCreated)
+    server.wait_for_client(connection=2)
+    second.close()
+
+
+def test_its_sessions_live_as_long_as_they_say() -> None:
+    with ScriptedServer(Manner(lifetime_s=12)) as server:
+        client = connect(server)
+        created = heard(client)
+        client.close()
+    assert isinstance(created, events.SessionCreated)
+    assert created.session["expires_at"] - time.time() == pytest.approx(12, abs=2)
 
 
 def test_a_silent_server_says_nothing() -> None:
