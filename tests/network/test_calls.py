@@ -396,6 +396,20 @@ def test_a_call_answered_in_the_next_session() -> None:
     assert told(table.look()) == [("function_call_output", "c2", "sunny")]
 
 
+def test_the_calls_of_several_responses_are_answered_by_one_in_the_next_session() -> None:
+    table = Table()
+    for number in (1, 2):
+        table.calls.response_created(f"r{number}", table.now)
+        table.call(f"c{number}", response=f"r{number}")
+        table.done(f"r{number}")
+    table.calls.session_closed(table.now)
+    table.result("c1")
+    table.result("c2")
+    table.calls.session_opened(table.now)
+    assert len(told(table.look())) == 4
+    assert table.creates() == 1
+
+
 def test_what_was_told_to_a_session_that_went_before_it_spoke_is_told_again() -> None:
     table = Table()
     table.call()

@@ -270,10 +270,16 @@ class Calls:
         """Tells the server what it may be told by now."""
         if not self._open:
             return
+        to_answer = False
         for round in self._rounds:
             answered = [call for call in round.calls if call.output is not None]
             if round.done and answered and (round.interrupted or len(answered) == len(round.calls)):
                 self._tell(round, answered)
+                to_answer = to_answer or not round.interrupted
+        if to_answer:
+            # A model that must call a tool would call it for ever, if it had to in the answer, too.
+            params = ResponseParams(tool_choice="auto") if self._forced else None
+            self._queue.add(Wanted((ResponseCreate(event_id=self._new_id(), response=params),)))
         self._rounds = [round for round in self._rounds if round.calls or not round.done]
 
     def _tell(self, round: _Round, answered: list[_Call]) -> None:
@@ -284,9 +290,6 @@ class Calls:
                 self._out.send(ItemCreate(item=made))
             self._out.send(ItemCreate(item=Item(type="function_call_output", call_id=call.call_id, output=call.output)))
         if not round.interrupted:
-            # A model that must call a tool would call it for ever, if it had to in the answer, too.
-            params = ResponseParams(tool_choice="auto") if self._forced else None
-            self._queue.add(Wanted((ResponseCreate(event_id=self._new_id(), response=params),)))
             self._told = [*self._told, *answered][-MOST_CALLS:]
 
     # looking up ----------------------------------------------------------------------------------------------------------
