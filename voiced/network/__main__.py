@@ -6,7 +6,6 @@ server, and a flush waits behind nothing.
 """
 
 import logging
-import secrets
 import sys
 import time
 from collections.abc import Iterable
@@ -15,13 +14,13 @@ from typing import Any
 from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
-from voiced.errors import NotNow
 from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import outputs
 from voiced.network.hello import Phase
 from voiced.network.interface import Conversing
 from voiced.network.programs import Ended, Programs
 from voiced.network.quote import Quote
+from voiced.network.recording import Recorder
 from voiced.network.session import Session
 from voiced.network.uplink import Uplink
 from voiced.urgency import Urgency
@@ -50,9 +49,8 @@ class _Network:
         # By the clock, so that a network process that was restarted is never older than what playback has seen.
         epoch = Epoch(time.monotonic_ns() // _NS_PER_MS)
         quote = Quote(self._settings.get("token"))
-        self._session: Conversing = Session(
-            self._settings, epoch, lambda: f"voiced_{secrets.token_hex(10)}", self._settings.get("history") or (), quote=quote
-        )
+        self._recorder = Recorder(child, quote, self._use)
+        self._session: Conversing = Session(self._settings, epoch, self._recorder.new_id, self._settings.get("history") or (), quote=quote)
         self._uplink = Uplink(child, self._session, quote, self._do)
         self._programs = Programs(child)
         self._tick_ns: int | None = None
@@ -65,6 +63,14 @@ class _Network:
     # the loop ------------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
+        try:
+            self._loop()
+        finally:
+            self._recorder.close()  # what led to a bug is what it is for
+        self._programs.stop_all()
+        self._uplink.close()
+
+    def _loop(self) -> None:
         self._do(self._session.begin(now_ns()))
         if self._session.phase is Phase.CONNECTING:
             self._uplink.connect()
@@ -77,8 +83,6 @@ class _Network:
             else:
                 self._turn(woken, now)
                 self._due_ns = self._next_due_ns()
-        self._programs.stop_all()
-        self._uplink.close()
 
     def _turn(self, woken: set[object], now: MonoNs) -> None:
         self._uplink.read(woken, now)
@@ -97,6 +101,7 @@ class _Network:
         if self._tick_ns is not None and now >= self._tick_ns:
             self._do(self._session.tick(now))
         self._uplink.keep_up(now)
+        self._recorder.keep_up(now)
         self._child.beat(self._stats, now)
 
     def _hear_microphone(self, now: MonoNs) -> None:
@@ -173,14 +178,19 @@ class _Network:
                     self._tool_ended(ended, now_ns())
             case outputs.StopTool(call_id):
                 self._programs.stop(call_id)
-            case outputs.Record(order, _):
-                self._child.refuse(order, NotNow("recording is not there yet"))
+            case outputs.Record(order, on):
+                self._recorder.obey(order, on, self._session, now_ns())
             case outputs.Fail(error):
                 self._since = None
                 self._uplink.close()
                 self._child.failed(error)
             case _:
                 raise TypeError(f"no way to do {output!r}")
+
+    def _use(self, session: Conversing) -> None:
+        """A recording has begun or ended."""
+        self._session = session
+        self._uplink.use(session)
 
     def _tool_ended(self, ended: Ended, now: MonoNs) -> None:
         self._do(self._session.tool_ended(ended.call_id, ended.ok, ended.output, now))

@@ -122,6 +122,10 @@ class Uplink:
         self._events_a_turn = _EVENTS_AT_A_TIME
         self._asleep_ns = _time_asleep_ns()
 
+    def use(self, session: Conversing) -> None:
+        """The session to speak with from here on."""
+        self._session = session
+
     @property
     def received(self) -> int:
         """The number of the newest event."""
