@@ -124,7 +124,8 @@ class Room:
         self._received = 0
         self._attempt = 0
         self.playout = Playout(24 * _DEVICE_MS)
-        self.session = Session(SETTINGS | settings, Epoch(1), lambda: f"client_{next(self._numbers)}")
+        ids = (f"client_{number}" for number in itertools.count(1))  # the session must not hold the room
+        self.session = Session(SETTINGS | settings, Epoch(1), ids.__next__)
         self._client(self.session.begin(self._now))
         self._connect()
         self.pass_ms(STEP_MS + wire_ms)
@@ -151,7 +152,7 @@ class Room:
 
     def skip_to(self, now_ms: int) -> None:
         """Time goes by at once while nobody says anything; of the microphone's silence nothing is sent."""
-        assert not self.playout.active
+        assert self.still
         self.now_ms = max(self.now_ms, now_ms)
         self._settle()
 
@@ -191,6 +192,12 @@ class Room:
     @property
     def connected(self) -> bool:
         return self._link is not None
+
+    @property
+    def still(self) -> bool:
+        """Nothing sounds, and nothing is on its way but what the session waits for."""
+        under_way = any(link.on_the_way for link in (self._link, self._next) if link) or self._later
+        return not (self.playout.active or under_way or self._next_at_ms or self._retry_ms)
 
     @property
     def engine(self) -> Engine:
