@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound
+from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound, text
 from voiced.messages import MicFrame
 from voiced.network.events import InputAudioAppend, ResponseCreate
 from voiced.network.outputs import Answered, Output, Refused, SendEvent
@@ -138,3 +138,43 @@ def test_an_empty_account_is_final() -> None:
     script.created()
     script.done(status="failed", error={"code": "insufficient_quota", "message": "You exceeded your current quota"})
     assert published(script.all, "state")[-1] == {"state": "failed"}
+
+
+# who has the floor --------------------------------------------------------------------------------------------------------
+
+TOOL = {"name": "weather", "description": "", "parameters": {}, "command": [], "timeout_s": 5.0}
+CALL = {"id": "f1", "type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}", "status": "completed"}
+
+
+def test_a_tool_that_answers_while_the_user_speaks_does_not_take_the_floor() -> None:
+    script = Script(settings=SETTINGS | {"tools": [TOOL]})
+    burst = [
+        text("response.created", response={"id": "r1", "status": "in_progress"}),
+        text("response.output_item.done", response_id="r1", output_index=0, item=CALL),
+        text("response.done", response={"id": "r1", "status": "completed", "output": [CALL]}),
+        text("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=100),
+    ]
+    script.do(script.session.overtake(burst[3], 4, script.now))
+    for message in burst:
+        script.feed(message)
+    assert sent(script.order("tool_result", call_id="c1", output="sunny")) == [("ItemCreate",)]
+    script.speech_stopped()
+    assert ("ResponseCreate",) not in sent(script.wait(1000))
+
+
+def test_nothing_is_asked_for_while_the_user_speaks() -> None:
+    script = Script()
+    script.speech_started()
+    assert sent(script.order("say", text="dinner")) == []
+    assert sent(script.speech_stopped()) == [("ResponseCreate",)]
+
+
+def test_an_answer_that_waits_is_not_asked_for_once_the_user_goes_on() -> None:
+    script = Script()
+    script.reply()
+    script.order("ask", text="what time is it")
+    script.flushed(("i1", 40))
+    script.speech_started()
+    script.done(status="cancelled")
+    script.speech_stopped()
+    assert ("ResponseCreate",) not in sent(script.wait(1000))

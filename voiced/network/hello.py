@@ -10,6 +10,8 @@ from enum import Enum, auto
 from typing import Any
 
 _HELLO_WITHIN_NS = 10_000_000_000
+#: One that loads its models first (realtime-protocol 7.2).
+_LOADED_WITHIN_NS = 60_000_000_000
 _UPDATED_WITHIN_NS = 3_000_000_000
 _NS_PER_S = 1_000_000_000
 #: No session lives longer (realtime-protocol 1.5); a clock that is wrong must not make it seem so.
@@ -30,7 +32,8 @@ class Phase(Enum):
 class Hello:
     """Where the opening of the session stands, and what the server told about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loads_models: bool = False) -> None:
+        self._patience_ns = _LOADED_WITHIN_NS if loads_models else _HELLO_WITHIN_NS
         self.phase = Phase.CONNECTING
         self.session_id: str | None = None
         self.expires_at: int | None = None  # unix seconds
@@ -56,7 +59,7 @@ class Hello:
         self._created = False
         self.session_id = self.expires_at = self.model = self.expires_ns = None
         self._now_ns, self._unix_s = now_ns, unix_s
-        self._deadline_ns = now_ns + _HELLO_WITHIN_NS
+        self._deadline_ns = now_ns + self._patience_ns
 
     def closed(self, phase: Phase) -> None:
         self.phase = phase

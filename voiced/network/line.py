@@ -29,6 +29,10 @@ _CHANGE_WITHIN_NS = 60 * _NS_PER_S
 _TRY_AGAIN_NS = 15 * _NS_PER_S
 
 
+def _hello(settings: Mapping[str, Any]) -> Hello:
+    return Hello(loads_models=settings.get("provider") == "compatible")
+
+
 class Quiet:
     """How quiet the conversation is: for how long nothing has been going on, and what is."""
 
@@ -46,7 +50,7 @@ class Line:
     ) -> None:
         self.settings = settings
         self.next_settings = settings
-        self.hello = Hello()
+        self.hello = _hello(settings)
         self.next: Hello | None = None
         self.woken = False  # on its way back from sleep
         self._out = out
@@ -145,7 +149,7 @@ class Line:
             return False
         if self.next is None:
             if self._due(now):
-                self.next = Hello()
+                self.next = _hello(self.next_settings)
                 self._out.add(OpenNext("the settings changed" if self._change_ns is not None else "the session is about to expire"))
             return False
         return self.next.ready and self._may_move(quiet, now)

@@ -43,7 +43,9 @@ def answer(event_id: str) -> Wanted:
 def say(text: str, event_id: str) -> Wanted:
     """The assistant says just this: a response out of the conversation (realtime-protocol 4.6), with nothing to answer."""
     instructions = f"Say exactly the following text aloud, word for word, in its own language, and nothing else:\n\n{text}"
-    params = ResponseParams(conversation="none", instructions=instructions, input=[], output_modalities=["audio"], metadata={PURPOSE: SAY})
+    params = ResponseParams(
+        conversation="none", instructions=instructions, input=[], output_modalities=["audio"], tool_choice="none", metadata={PURPOSE: SAY}
+    )
     return Wanted((ResponseCreate(event_id=event_id, response=params),))
 
 
@@ -58,7 +60,13 @@ class ResponseQueue:
         self._not_before_ns = 0
 
     def add(self, wanted: Wanted) -> None:
-        self._waiting.append(wanted)
+        """Two answers to the same conversation are one."""
+        if wanted.aside or all(waiting.aside for waiting in self._waiting):
+            self._waiting.append(wanted)
+
+    def drop_answers(self) -> None:
+        """Nobody waits for an answer to the conversation any more: it goes on."""
+        self._waiting = deque(wanted for wanted in self._waiting if wanted.aside)
 
     def next(self, now_ns: int, *, free: bool) -> Wanted | None:
         """What is to be sent now, if anything is."""
@@ -104,7 +112,7 @@ class ResponseQueue:
         An answer to the conversation is asked for anew by whoever knows what is owed."""
         if self._sent is not None and not self._cancelled:
             self._waiting.appendleft(self._sent)
-        self._waiting = deque(wanted for wanted in self._waiting if wanted.aside)
+        self.drop_answers()
         self._not_before_ns = 0
         self._settle()
 

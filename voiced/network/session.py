@@ -258,6 +258,7 @@ class Session:
         self._talk.out.server_error(code, self._talk.quote(error.message) or code, now)
 
     def _on_speech_started(self, event: events.SpeechStarted, seq: int, now: MonoNs) -> None:
+        self._talk.calls.interrupted(now)  # also of calls that were not known yet when it was looked at ahead of its turn
         if self._is_new_speech(event, seq):
             self._hear_speech(event, self._talk.voice.hush(SPEECH_STARTED, now), seq, now)
 
@@ -267,6 +268,7 @@ class Session:
     def _hear_speech(self, event: events.SpeechStarted, flushed: Epoch | None, seq: int, now: MonoNs) -> None:
         self._talk.voice.void(flushed, SPEECH_STARTED, seq - 1, now)
         self._talk.calls.interrupted(now)
+        self._talk.queue.drop_answers()  # the server answers what is said now
         self._talk.turn.speech_started(event, now)
 
     def _on_speech_stopped(self, event: events.SpeechStopped, seq: int, now: MonoNs) -> None:
@@ -388,7 +390,7 @@ class Session:
             self._talk.opened(now)
         else:
             self._talk.line.closed(Phase.OFFLINE)
-            self._talk.out.add(Disconnect("the server accepted the connection but opened no session within 10 s"))
+            self._talk.out.add(Disconnect("the server accepted the connection but opened no session"))
 
     @property
     def _idle_ns(self) -> int | None:
@@ -399,7 +401,7 @@ class Session:
 
     @property
     def _free(self) -> bool:
-        return self._talk.line.ready and self._talk.voice.free
+        return self._talk.line.ready and self._talk.voice.free and not self._talk.turn.hearing
 
     # the end of every step -----------------------------------------------------------------------------------------------
 
