@@ -149,6 +149,7 @@ def test_the_snapshot_has_the_rows_of_the_contract() -> None:
 
 def test_settings_that_change_are_shown_and_who_was_refused_tries_again() -> None:
     made = status("idle")
+    made.published("network", "session", {"connected": False, "reason": "the key"})
     made.failed("network", "key_refused", "the key", fatal=True)
     changed = made.reconfigured(PROVIDER._replace(name="azure", url="wss://r.example/v1?model=d", model="d"), "push_to_talk", "work")
     assert changed == [("state", {"state": "idle", "previous": "failed"})]
@@ -156,6 +157,16 @@ def test_settings_that_change_are_shown_and_who_was_refused_tries_again() -> Non
     assert snapshot["mode"] == "push_to_talk"
     session = snapshot["session"]
     assert (session["provider"], session["url"], session["model"], session["profile"]) == ("azure", "wss://r.example/v1", "d", "work")
+
+
+def test_a_session_that_is_open_is_anothers_until_it_has_moved() -> None:
+    made = status("idle")
+    made.reconfigured(PROVIDER._replace(name="azure", url="wss://r.example/v1?model=d", model="d"), "vad", "work")
+    session = made.snapshot(1.0, {}, USAGE)["session"]
+    assert (session["provider"], session["model"], session["profile"]) == ("openai", "m", "work")
+    made.ready("network", {"provider": "azure", "url": "wss://r.example/v1", "model": "d"})
+    session = made.snapshot(1.0, {}, USAGE)["session"]
+    assert (session["provider"], session["url"], session["model"]) == ("azure", "wss://r.example/v1", "d")
 
 
 def test_a_process_that_is_dismissed_counts_no_more() -> None:

@@ -121,9 +121,9 @@ class Status:
         return self._changes()
 
     def reconfigured(self, provider: Provider, mode: str, profile: str | None) -> list[Emission]:
-        """The settings changed: whoever was refused tries again."""
+        """The settings changed: whoever was refused tries again. A session that is open is another's until it says that it moved."""
         self._mode = mode
-        self._session |= _answering(provider, profile)
+        self._session |= {"profile": profile} if self._session["connected"] else _answering(provider, profile)
         self._refused.discard("network")
         return self._changes()
 

@@ -56,11 +56,11 @@ def _steady(child: Child) -> None:
 def _open(child: Child) -> None:
     """A device, a session, or an embedded server, whose address is another in each process."""
     name, settings = child.name, child.settings
-    own = {"url": f"ws://127.0.0.1:{os.getpid()}/v1/realtime"} if name == "embedded" else {}
+    url = f"ws://127.0.0.1:{os.getpid()}/v1/realtime" if name == "embedded" else settings.get("url", "").partition("?")[0]
     if name == "network":
         child.publish("session", connected=True, reason=None, attempt=0, retry_in_s=None)
         child.publish("state", state="asleep" if settings.get("exhausted") else "idle")
-    child.ready(device="test", rate=24000, **own, **{key: settings[key] for key in ("provider", "model") if key in settings})
+    child.ready(device="test", rate=24000, url=url, **{key: settings[key] for key in ("provider", "model") if key in settings})
 
 
 def _obey(child: Child, text: str) -> None:
