@@ -267,6 +267,17 @@ def test_another_voice_needs_another_session() -> None:
     assert script.session.settings["voice"] == "cedar"
 
 
+def test_what_does_not_need_the_other_session_does_not_wait_for_it() -> None:
+    script = Moving()
+    script.say_turn()
+    script.answer(ms=20_000)
+    out = script.order("configure", settings=script.settings | {"voice": "cedar", "mode": "push_to_talk"})
+    (update,) = (output.event for output in out if isinstance(output, SendEvent))
+    assert update.session["audio"]["input"]["turn_detection"] is None
+    assert "voice" not in update.session["audio"].get("output", {})
+    assert [type(output) for output in script.order("talk", pressed=True)].count(Refused) == 0
+
+
 def test_settings_that_do_not_work_are_given_up() -> None:
     script = Moving()
     script.order("configure", settings=script.settings | {"url": "ws://127.0.0.1:2/v1/realtime"})

@@ -25,7 +25,7 @@ _DEFAULTS: Settings = {key.name.partition(".")[2]: key.default for key in KEYS.v
     "mcp": (),
 }
 #: What one connection can't change: its address and its key, and the voice, which the first sound locks (realtime-protocol 2.1).
-_OF_A_CONNECTION = ("provider", "url", "model", "voice", "token", "token_command", "auth", "ca_file", "proxy")
+OF_A_CONNECTION = ("provider", "url", "model", "voice", "token", "token_command", "auth", "ca_file", "proxy")
 #: Updates of a connection that an error may still be about; `session.updated` does not say which one it answers.
 _KEPT = 32
 _SHORTEST_IDLE_MS = 5000  # realtime-protocol 2.3
@@ -238,7 +238,7 @@ class Updates:
         """New settings: the fields that differ from what this connection was told. While there is none, `updates` is of no use,
         as `hello` sends all."""
         self._settings = settings
-        if any(self._live.get(name) != settings.get(name) for name in _OF_A_CONNECTION):
+        if any(self._live.get(name) != settings.get(name) for name in OF_A_CONNECTION):
             return Change((), True)
         self._live = settings
         return Change(self._sent([self._differing()]), False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from voiced.messages import MonoNs
 from voiced.network import events
-from voiced.network.configure import Retry, Updates
+from voiced.network.configure import OF_A_CONNECTION, Retry, Updates
 from voiced.network.hello import Hello, Phase
 from voiced.network.outputs import DropNext, OpenNext, Outbox, SendNext, Sleep, TakeOver, Wake
 
@@ -123,23 +123,25 @@ class Line:
 
     def configure(self, settings: dict[str, Any], now: MonoNs) -> None:
         """The settings changed: what the session can take it gets now; for the rest the conversation moves to a new one."""
-        change = self._updates.change(settings)
-        if self.ready and not change.reconnect:
-            self.settings = self.next_settings = settings
-            for update in change.updates:
-                self._out.send(update)
-            return
-        self.next_settings = settings
         if self.next is not None:
             self.drop_next()
-        self._next_updates = Updates(settings, self._new_id)
-        if self.ready:
+        self.next_settings = settings
+        self._change_ns = None
+        if not self.ready:
+            self.settings = settings
+            self._updates = self._next_updates = Updates(settings, self._new_id)
+            if self.hello.phase is not Phase.ASLEEP:
+                self.wake()
+            return
+        bound = {name: self.settings[name] for name in OF_A_CONNECTION if name in self.settings}
+        self.settings = settings | bound
+        for update in self._updates.change(self.settings).updates:
+            self._out.send(update)
+        self._next_updates = self._updates
+        if self.settings != settings:
+            self._next_updates = Updates(settings, self._new_id)
             self._change_ns = now
             self._not_before_ns = 0
-            return
-        self.settings, self._updates = settings, self._next_updates
-        if self.hello.phase is not Phase.ASLEEP:
-            self.wake()
 
     # the next connection -------------------------------------------------------------------------------------------------
 

@@ -102,9 +102,8 @@ class Orders:
         talk, settings = self._talk, order.args["settings"]
         talk.hide_secrets(settings)
         talk.line.configure(settings, now)
-        if talk.settings is settings:
-            talk.configured()
-        self._answer(order, moving=talk.settings is not settings)
+        talk.configured()
+        self._answer(order, moving=talk.settings != settings)
 
     def _budget(self, order: Order, received: int, now: MonoNs) -> None:
         talk = self._talk
