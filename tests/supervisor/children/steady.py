@@ -15,6 +15,7 @@ def _steady(child: Child) -> None:
         raise DeviceUnknown(settings["fail"])
     muted = bool(settings.get("muted"))
     orders: list[Any] = []  # those that only a network process gets from its supervisor
+    child.level_changed = lambda level: orders.append(["log_level", level])
     _open(child)
     while not child.stopping:
         child.wait(100)
