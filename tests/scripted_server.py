@@ -128,15 +128,17 @@ class ScriptedServer:
         """Returns when that many clients have come so far."""
         self._wait(lambda: self.connections >= connection, timeout_s, "no client came")
 
-    def until(self, wanted: Callable[[ClientEvent | Unknown], bool], timeout_s: float = 5.0, since: int = 0) -> Received:
-        """The first event from index `since` of `received` that is wanted, waited for. Raises TimeoutError."""
+    def until(
+        self, wanted: Callable[[ClientEvent | Unknown], bool], timeout_s: float = 5.0, since: int = 0, connection: int | None = None
+    ) -> Received:
+        """The first event from index `since` of `received` (of one connection) that is wanted, waited for. Raises TimeoutError."""
         scanned = since
 
         def find() -> Received | None:
             nonlocal scanned
             fresh = self.received[scanned:]
             scanned += len(fresh)
-            return next((received for received in fresh if wanted(received.event)), None)
+            return next((each for each in fresh if connection in (None, each.connection) and wanted(each.event)), None)
 
         return self._wait(find, timeout_s, "the client did not send what was waited for")
 

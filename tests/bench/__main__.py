@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import barge_in, stalls, steady
+from tests.bench import barge_in, sessions, stalls, steady
 from tests.bench.options import FULL, QUICK, Options
 from tests.bench.table import Figure, as_json, markdown_table, text_table
 
@@ -28,6 +28,10 @@ GROUPS: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "dropouts": steady.dropouts,
     "costs": steady.costs,
     "voicectl": steady.voicectl,
+    "reconnect": sessions.reconnect,
+    "rollover": sessions.rollover,
+    "burst": sessions.burst,
+    "week": sessions.week,
 }
 
 

@@ -9,7 +9,11 @@ class Options(NamedTuple):
     speech_minutes: float  # how long dropouts are listened for
     starts: int
     cost_s: float  # how long each sample of the processor's use is
+    drops: int  # how often a connection is lost in each way
+    moves: int  # how often a conversation moves to the next session in each way
+    bursts: int
+    week_s: float  # how long turns are poured into one conversation
 
 
-FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5)
-QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2)
+FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5, drops=6, moves=4, bursts=3, week_s=40)
+QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, week_s=2)

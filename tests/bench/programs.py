@@ -83,7 +83,7 @@ class Voiced(Program):
         self._command = [sys.executable, "-m", "voiced", "--config", str(config)]
         self._notify = self._directory / "notify"
         self.runtime_dir = self._directory / "run"
-        own = {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(self._notify)}
+        own = {"VOICED_RUNTIME_DIR": str(self.runtime_dir), "NOTIFY_SOCKET": str(self._notify), "XDG_STATE_HOME": str(self._directory)}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("VOICED_")}
         self._env = inherited | sound.env | own
         #: From exec to READY=1.

@@ -1,5 +1,7 @@
 """Sound that can be recognised: noise of which every stretch occurs once, and where in it a recording is."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,8 @@ _LEAST_PROBE = RATE_HZ * 2 // 1000
 _CLEAR_OF_FADE = RATE_HZ * 6 // 1000
 _SURE = 0.8
 _HOLE = RATE_HZ // 1000
+#: So many samples of noise occur nowhere else.
+_ANCHOR = 16
 
 
 def noise(seconds: float, seed: int) -> bytes:
@@ -51,3 +55,43 @@ def gaps(heard: Samples) -> list[int]:
     sounding = np.flatnonzero(heard)
     steps = np.diff(sounding)
     return [int(step) - 1 for step in steps[steps > 1]]
+
+
+def stretches(told: bytes, source: bytes) -> list[tuple[int, int]]:
+    """Which stretches of `source`, noise, `told` consists of: first sample and end of each, in the order of `told`.
+
+    What is not to the sample as in the source, silence among it, belongs to none.
+    """
+    theirs, ours = np.frombuffer(told, "<i2"), np.frombuffer(source, "<i2")
+    found = []
+    at = 0
+    while at + _ANCHOR <= len(theirs):
+        sounding = np.flatnonzero(theirs[at:])
+        if not len(sounding):
+            break
+        at += int(sounding[0])
+        place = _find(source, told[2 * at : 2 * (at + _ANCHOR)])
+        if place is None:
+            at += _ANCHOR
+            continue
+        most = min(len(theirs) - at, len(ours) - place)
+        different = np.flatnonzero(theirs[at : at + most] != ours[place : place + most])
+        length = int(different[0]) if len(different) else most
+        found.append((place, place + length))
+        at += length
+    return found
+
+
+def missing(told: Sequence[tuple[int, int]]) -> int:
+    """How many samples these stretches leave out, between the first and the last that they have."""
+    have = np.zeros(max(end for _, end in told), bool)
+    for first, end in told:
+        have[first:end] = True
+    return int(np.count_nonzero(~have[min(first for first, _ in told) :]))
+
+
+def _find(source: bytes, probe: bytes) -> int | None:
+    at = source.find(probe)
+    while at % 2 and at >= 0:
+        at = source.find(probe, at + 1)
+    return at // 2 if at >= 0 else None

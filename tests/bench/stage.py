@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tests.bench import sounds
 from tests.bench.programs import Program
-from tests.scripted_server import Reply, ScriptedServer
+from tests.scripted_server import Manner, Reply, ScriptedServer
 from voiced.demo.recorder import RATE_HZ, Recorder
 from voiced.demo.soundserver import SoundServer
 from voiced.network import events
@@ -43,9 +43,9 @@ class Interruption(NamedTuple):
 
 
 @contextlib.contextmanager
-def stage(sound: SoundServer, start: StartProgram) -> Iterator[Stage]:
+def stage(sound: SoundServer, start: StartProgram, manner: Manner | None = None) -> Iterator[Stage]:
     """Everything runs inside, and is gone outside."""
-    with sound, ScriptedServer() as server, sound.recorder() as heard:
+    with sound, ScriptedServer(manner) as server, sound.recorder() as heard:
         sound.listen_to_microphone()
         with start(server.url, sound) as program:
             server.wait_for_client()

@@ -57,6 +57,37 @@ def test_noise_has_no_hole_of_its_own() -> None:
     assert sounds.gaps(sounds.as_samples(sounds.noise(10, seed=3))) == []
 
 
+NOISE = sounds.noise(4, seed=1)
+
+
+def pcm(first: int, end: int) -> bytes:
+    return NOISE[2 * first : 2 * end]
+
+
+def test_what_two_sessions_were_told_is_joined_to_the_sample() -> None:
+    before = sounds.stretches(bytes(2000) + pcm(100, 50_000), NOISE)
+    after = sounds.stretches(pcm(26_000, 90_000) + bytes(960), NOISE)
+    assert (before, after) == ([(100, 50_000)], [(26_000, 90_000)])
+    assert sounds.missing([*before, *after]) == 0
+
+
+@pytest.mark.parametrize("lost", [1, 480, 5000])
+def test_samples_that_neither_session_was_told_are_missing(lost: int) -> None:
+    before, after = sounds.stretches(pcm(0, 30_000), NOISE), sounds.stretches(pcm(30_000 + lost, 90_000), NOISE)
+    assert sounds.missing([*before, *after]) == lost
+
+
+def test_samples_lost_within_a_session_are_missing_and_added_silence_is_not() -> None:
+    told = sounds.stretches(pcm(0, 10_000) + bytes(700) + pcm(10_000, 20_000) + pcm(20_240, 30_000), NOISE)
+    assert told == [(0, 10_000), (10_000, 20_000), (20_240, 30_000)]
+    assert sounds.missing(told) == 240
+
+
+def test_what_is_not_to_the_sample_as_it_was_said_is_no_part_of_it() -> None:
+    quieter = (sounds.as_samples(pcm(0, 24_000)) * 0.9).astype("<i2").tobytes()
+    assert sounds.stretches(quieter, NOISE) == []
+
+
 def test_percentiles_are_measured_samples() -> None:
     assert stats(list(range(1, 101))) == (100, 50, 95, 100)
     assert stats([7.0]) == (1, 7, 7, 7)

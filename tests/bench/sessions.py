@@ -1,0 +1,335 @@
+"""What a conversation of days rests on: lost connections, the move to the next session, bursts, and memory."""
+
+import base64
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import websocket
+
+from tests.bench import sounds
+from tests.bench.options import Options
+from tests.bench.programs import Program, Voiced, cost
+from tests.bench.stage import DELTA_MS, Stage, progress, stage
+from tests.bench.table import Figure
+from tests.scripted_server import BYTES_PER_MS, Manner, ScriptedServer
+from voicectl.client import Client, Event, Events
+from voiced.demo.recorder import RATE_HZ
+from voiced.demo.soundserver import PulseServer
+from voiced.network import events
+
+_NETWORK = "voiced.network"
+_PLAYBACK = "voiced.playback"
+_TIMEOUT_S = 20.0
+_BYTES = 2
+
+# a lost connection ---------------------------------------------------------------------------------------------------
+
+#: A session that held for so long lets the next delay be the first again (voiced.network.reconnect).
+_HEALTHY_S = 5.2
+_RESTART_S = 1.0
+
+
+def reconnect(options: Options) -> Iterator[Figure]:
+    """From the loss of a connection to the first sound of the microphone in the next session, less the delays announced."""
+    progress(f"reconnect: {options.drops} restarts, FINs and RSTs each")
+    beyond: list[float] = []
+    waited: list[float] = []
+    with stage(PulseServer(), Voiced) as on, _listening(on, "session") as told:
+        for number in range(options.drops):
+            if number:
+                time.sleep(_HEALTHY_S)
+            for drop in (_restart, ScriptedServer.hang_up, ScriptedServer.reset):
+                total_ms, delays_ms = _lose(on, told, drop)
+                beyond.append(total_ms - sum(delays_ms))
+                waited.append(sum(delays_ms))
+    note = f"a restart of {_RESTART_S:g} s, FIN and RST in turn; back-off waited beside: {min(waited):.0f} to {max(waited):.0f} ms"
+    yield Figure("connection lost → working, less back-off", "ms", beyond, 1200, 1200, note=note)
+    with ScriptedServer() as server:
+        yield Figure("  connecting alone, of a bare client", "ms", [_bare_connection(server) for _ in beyond])
+
+
+def _restart(server: ScriptedServer) -> None:
+    server.close()
+    time.sleep(_RESTART_S)
+    server.serve()
+
+
+def _lose(on: Stage, told: Events, drop: Callable[[ScriptedServer], None]) -> tuple[float, list[float]]:
+    """How long the loss lasted, and the delays before each new attempt, in milliseconds."""
+    following = on.server.connections + 1
+    lost_ns = time.monotonic_ns()
+    drop(on.server)
+    working = on.server.until(_is_sound, _TIMEOUT_S, connection=following)
+    delays_ms = []
+    while not (event := _next(told)).data["connected"]:
+        delays_ms.append(event.data["retry_in_s"] * 1000)
+    return (working.mono_ns - lost_ns) / 1e6, delays_ms
+
+
+def _bare_connection(server: ScriptedServer) -> float:
+    """Milliseconds that a client needs for the least: connect, session.update and its answer, one append."""
+    following = server.connections + 1
+    since_ns = time.monotonic_ns()
+    client = websocket.create_connection(server.url, skip_utf8_validation=True)
+    client.recv()
+    client.send(events.encode(events.SessionUpdate(session={"type": "realtime"})))
+    client.recv()
+    client.send(events.encode(events.InputAudioAppend(audio=bytes(960))))
+    arrived_ns = server.until(_is_sound, connection=following).mono_ns
+    client.close()
+    return (arrived_ns - since_ns) / 1e6
+
+
+# the move to the next session ----------------------------------------------------------------------------------------
+
+#: About the shortest life that voiced believes in; it moves when a sixth of it is left, whoever speaks.
+_LIFETIME_S = 12
+_REPLY_AT_S = 7.0
+_REPLY_S = 6.0
+_TURN_AT_S = 6.0
+#: A server notices that somebody speaks so much later than it says they began (300 ms of padding, and its own delay).
+_NOTICED_LATER_MS = 500
+
+
+class _Move(NamedTuple):
+    lost_samples: int
+    told_again_ms: float
+    of_turn: int | None  # samples of the turn under way that the next session did not get
+    gap_ms: float | None  # in the reply that played meanwhile
+
+
+def rollover(options: Options) -> Iterator[Figure]:
+    """The move to the next session at the last moment, while the microphone hears noise: once with a turn of the user's under
+    way, once with a reply playing, and so on."""
+    progress(f"rollover: {2 * options.moves} sessions of {_LIFETIME_S} s")
+    said = sounds.noise(_LIFETIME_S * (2 * options.moves + 1), seed=4)
+    with stage(PulseServer(), Voiced, Manner(lifetime_s=_LIFETIME_S)) as on, _listening(on, "flush") as told:
+        speech = on.sound.play(said)
+        moves = [(_during_reply if number % 2 else _during_turn)(on, said, number) for number in range(2 * options.moves)]
+        speech.stop()
+        flushes = len(_waiting(told))
+    lost = [float(move.lost_samples) for move in moves]
+    of_turns = [float(move.of_turn) for move in moves if move.of_turn is not None]
+    gaps = [move.gap_ms for move in moves if move.gap_ms is not None]
+    again = [move.told_again_ms for move in moves if move.of_turn is None]
+    note = f"told both sessions: {min(again):.0f} to {max(again):.0f} ms" if again else ""
+    yield Figure("rollover: microphone samples lost", "count", lost, 0, 0, note=note)
+    yield Figure("  of a turn under way, in the next session", "count", of_turns, 0, 0)
+    yield Figure("  gap in the speech that plays", "ms", gaps, 0, 0, note=f"flushes: {flushes}")
+
+
+def _during_turn(on: Stage, said: bytes, seed: int) -> _Move:
+    """The user has been speaking for seconds when the session ends."""
+    current = on.server.connections
+    _reach_age(on, current, _TURN_AT_S)
+    began_ms = len(_sound_of(on, current)) // BYTES_PER_MS - _NOTICED_LATER_MS
+    on.server.send(events.SpeechStarted(item_id=on.server.new_id("item"), audio_start_ms=began_ms))
+    _await_move(on, current)
+    on.server.hear()
+    began = began_ms * BYTES_PER_MS
+    [(began_at, _)] = sounds.stretches(_sound_of(on, current)[began : began + 20 * BYTES_PER_MS], said)
+    before, after = _told(on, current, said)
+    return _Move(sounds.missing([*before, *after]), _overlap_ms(before, after), sounds.missing([(began_at, began_at + 1), *after]), None)
+
+
+def _during_reply(on: Stage, said: bytes, seed: int) -> _Move:
+    """A reply that the server is done with plays on."""
+    current = on.server.connections
+    _reach_age(on, current, _REPLY_AT_S)
+    pcm = sounds.noise(_REPLY_S, seed)
+    since = on.heard.samples
+    reply = on.server.begin_reply()
+    on.server.send_audio(reply, pcm)
+    on.server.end_reply(reply)
+    moved_ns = _await_move(on, current)
+    last = on.heard.wait_for_silence(1000, _TIMEOUT_S, since=on.heard.sample_at(moved_ns))
+    first = on.heard.first_sound(since)
+    assert first is not None, "a silence after sound was waited for"
+    assert on.heard.time_ns(first) < moved_ns < on.heard.time_ns(last), "the reply was to play over the move"
+    heard = on.heard.sound(first, last + 1)
+    end = len(pcm) // _BYTES
+    # Not from its very first sample: the monitor misses what begins within a block that it has shown already.
+    never_played = sounds.missing([*sounds.stretches(heard, pcm), (end - 1, end)])
+    gap_ms = (sum(sounds.gaps(sounds.as_samples(heard))) + never_played) * 1000 / RATE_HZ
+    before, after = _told(on, current, said)
+    return _Move(sounds.missing([*before, *after]), _overlap_ms(before, after), None, gap_ms)
+
+
+def _reach_age(on: Stage, connection: int, age_s: float) -> None:
+    opened_ns = on.server.until(_is_update, connection=connection).mono_ns
+    time.sleep(max(0.0, age_s - (time.monotonic_ns() - opened_ns) / 1e9))
+
+
+def _await_move(on: Stage, current: int) -> int:
+    """Returns when the next session was told live sound, and when its first came."""
+    first = on.server.until(_is_sound, _TIMEOUT_S, connection=current + 1)
+    known = len(on.server.received)
+    for _ in range(10):
+        known = on.server.received.index(on.server.until(_is_sound, since=known, connection=current + 1), known) + 1
+    return first.mono_ns
+
+
+def _sound_of(on: Stage, connection: int) -> bytes:
+    return b"".join(
+        received.event.audio
+        for received in list(on.server.received)
+        if received.connection == connection and isinstance(received.event, events.InputAudioAppend)
+    )
+
+
+def _told(on: Stage, current: int, said: bytes) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The stretches of what was said that this session and the next were told."""
+    return sounds.stretches(_sound_of(on, current), said), sounds.stretches(_sound_of(on, current + 1), said)
+
+
+def _overlap_ms(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> float:
+    return (before[-1][1] - after[0][0]) * 1000 / RATE_HZ
+
+
+# a burst -------------------------------------------------------------------------------------------------------------
+
+_BURST_S = 200.0
+
+
+def burst(options: Options) -> Iterator[Figure]:
+    """What it costs the network process to take minutes of speech at once and hand them to playback."""
+    progress(f"burst: {options.bursts} times {_BURST_S:g} s of speech")
+    with stage(PulseServer(), Voiced) as on, _listening(on, "response.done", "flush") as told:
+        taken = [_take_burst(on, told, seed) for seed in range(options.bursts)]
+    playback_ms, took_ms = max(each.playback_ms for each in taken), max(each.took_ms for each in taken)
+    note = f"looked at within {took_ms:.0f} ms; the playback process used {playback_ms:.0f} ms"
+    yield Figure(f"{_BURST_S:g} s of speech in a burst: CPU", "ms", [each.network_ms for each in taken], 500, 500, note=note)
+    yield Figure("  its json.loads and base64 alone", "ms", [each.least_ms for each in taken])
+
+
+class _Burst(NamedTuple):
+    network_ms: float
+    playback_ms: float
+    took_ms: float  # to the look at its last event
+    least_ms: float
+
+
+def _take_burst(on: Stage, told: Events, seed: int) -> _Burst:
+    pcm = sounds.noise(_BURST_S, seed)
+    before, since = cost(on.program.pid), time.monotonic()
+    reply = on.server.begin_reply()
+    on.server.send_audio(reply, pcm, DELTA_MS)
+    on.server.end_reply(reply)
+    while _next(told).topic != "response.done":
+        pass
+    took_ms = (time.monotonic() - since) * 1000
+    on.server.send(events.SpeechStarted(item_id=on.server.new_id("item"), audio_start_ms=0))
+    flushed = _next(told).data
+    after = cost(on.program.pid)
+    held_s = (flushed["played_ms"] + flushed["dropped_ms"]) / 1000
+    assert abs(held_s - _BURST_S) < 1, f"playback held {held_s:.1f} s of {_BURST_S:g}"
+    on.server.hear()
+    step = DELTA_MS * BYTES_PER_MS
+    deltas = [events.OutputAudioDelta(**reply._asdict(), delta=pcm[at : at + step]) for at in range(0, len(pcm), step)]
+    used_ms = {name: (after[name].cpu_s - before[name].cpu_s) * 1000 for name in (_NETWORK, _PLAYBACK)}
+    return _Burst(used_ms[_NETWORK], used_ms[_PLAYBACK], took_ms, _decoding_ms([on.server.encode(delta) for delta in deltas]))
+
+
+def _decoding_ms(texts: list[bytes]) -> float:
+    since = time.thread_time()
+    for text in texts:
+        base64.b64decode(json.loads(text)["delta"])
+    return (time.thread_time() - since) * 1000
+
+
+# a week --------------------------------------------------------------------------------------------------------------
+
+_FIRST_TURNS = 100
+_TURNS_AT_A_TIME = 10
+#: Of these, the one that is interrupted.
+_INTERRUPTED = 4
+_TINY = sounds.noise(0.02, seed=5)
+_WORDS = "And that is how it went, number {}, as far as anybody remembers; do you want to hear the rest of it?"
+_ASKED = "What came after number {}, and who told you so?"
+
+
+def week(options: Options) -> Iterator[Figure]:
+    """The network process's memory after many turns and sessions, beyond what it had after the first hundred turns."""
+    progress(f"week: turns for {options.week_s:g} s")
+    with stage(PulseServer(), Voiced) as on, _listening(on, "turn") as told:
+        turns = 0
+        while turns < _FIRST_TURNS:
+            turns += _talk(on, told, turns)
+        first_mib = _network_mib(on.program)
+        sessions, ended = 1, time.monotonic() + options.week_s
+        session_ends = time.monotonic() + _HEALTHY_S
+        while time.monotonic() < ended:
+            turns += _talk(on, told, turns)
+            if time.monotonic() >= session_ends:
+                _end_session(on)
+                sessions += 1
+                session_ends = time.monotonic() + _HEALTHY_S
+        grown_mib = _network_mib(on.program) - first_mib
+    note = f"{turns} turns in {sessions} sessions; {first_mib:.1f} MiB after the first {_FIRST_TURNS} turns"
+    yield Figure("memory of the network process, growth", "MiB", [grown_mib], 5, 5, note=note)
+
+
+def _talk(on: Stage, told: Events, number: int) -> int:
+    """A few turns, one of which is interrupted and the last of which is heard to its end; returns how many."""
+    for turn in range(_TURNS_AT_A_TIME):
+        on.server.hear(_ASKED.format(number + turn))
+        item_id = _answer(on.server, _WORDS.format(number + turn), aloud=turn in (_INTERRUPTED, _TURNS_AT_A_TIME - 1))
+    while _next(told).data["item_id"] != item_id:
+        pass
+    return _TURNS_AT_A_TIME
+
+
+def _answer(server: ScriptedServer, words: str, *, aloud: bool) -> str:
+    reply = server.begin_reply()
+    if aloud:
+        server.send_audio(reply, _TINY)
+    spoken = [
+        events.OutputTranscriptDelta(response_id=reply.response_id, item_id=reply.item_id, delta=f"{word} ") for word in words.split()
+    ]
+    server.send(*spoken, events.OutputTranscriptDone(response_id=reply.response_id, item_id=reply.item_id, transcript=words))
+    server.end_reply(reply)
+    return reply.item_id
+
+
+def _end_session(on: Stage) -> None:
+    """As servers do when it is an hour old."""
+    following = on.server.connections + 1
+    on.server.hang_up(1001, "session_expired")
+    on.server.until(_is_sound, _TIMEOUT_S, connection=following)
+
+
+def _network_mib(program: Program) -> float:
+    return cost(program.pid)[_NETWORK].pss_mib
+
+
+# what they share -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _listening(on: Stage, *topics: str) -> Iterator[Events]:
+    """The daemon's events of these topics, from here on."""
+    assert isinstance(on.program, Voiced)
+    with Client(on.program.runtime_dir) as client, client.events(*topics) as told:
+        yield told
+
+
+def _next(told: Events) -> Event:
+    event = told.next(_TIMEOUT_S)
+    if event is None:
+        raise TimeoutError(f"voiced told nothing for {_TIMEOUT_S:g} s")
+    return event
+
+
+def _waiting(told: Events) -> list[Event]:
+    return list(iter(lambda: told.next(0), None))
+
+
+def _is_sound(event: object) -> bool:
+    return isinstance(event, events.InputAudioAppend)
+
+
+def _is_update(event: object) -> bool:
+    return isinstance(event, events.SessionUpdate)
