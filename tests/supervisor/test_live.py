@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +172,31 @@ def test_a_call_that_nobody_listens_for_is_answered_at_once(home: Path) -> None:
             assert event is not None
             assert event.data["name"] == "weather"
         assert len(ordered(client)) == 1
+
+
+def test_an_approval_that_nobody_listens_for_is_in_the_log(home: Path) -> None:
+    with running(home, "", TEST_QUIET="1") as (made, client):
+        client.say("approval")
+        made.wait_for_log("home asks whether it may open_door: voicectl approve a1")
+        with client.events("tool.approval") as events:
+            client.say("approval")
+            assert events.next(5) is not None
+        assert made.log().count("open_door") == 1
+
+
+def test_a_new_day_opens_what_the_cap_had_closed(home: Path) -> None:
+    """In a place on earth where midnight is a few seconds away."""
+    ahead_s = 86_400 - int(time.time()) % 86_400 - 8
+    zone = f"HERE-{ahead_s // 3600:02}:{ahead_s // 60 % 60:02}:{ahead_s % 60:02}"
+    with running(home, "[prices.test]\naudio_in = 2.0\n[cost]\ndaily_cap_usd = 2.0\n", TZ=zone) as (_, client):
+        client.say("spend")
+        until(lambda: len(ordered(client)) == 2, "two orders")
+        [closed, opened] = ordered(client)
+        assert (closed[0], opened[0]) == ("budget", "budget")
+        assert "daily cap" in closed[1]["exhausted"]
+        assert opened[1]["exhausted"] == ""
+        assert client.usage()["today"]["usd"] == 0
+        assert client.usage()["session"]["usd"] == 2.0
 
 
 def history(client: Client) -> list[str]:

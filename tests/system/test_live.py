@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.scripted_server import ScriptedServer
-from tests.supervisor.running import until
+from tests.supervisor.running import is_alive, until
 from tests.system.daemon import Daemon, compatible, running
 from voicectl import Client, Event
 from voiced.network import events
@@ -72,6 +72,25 @@ def test_a_profile_moves_the_conversation_to_another_server_and_back(peer: Scrip
         peer.wait_for_client(connection=2)
         peer.until(lambda event: isinstance(event, ItemCreate) and "tea" in repr(event.item))
         until(lambda: client.status()["session"]["url"] == peer.url and client.status()["session"]["connected"], "the first server")
+
+
+def test_a_profile_moves_the_conversation_to_the_embedded_server_and_back(peer: ScriptedServer) -> None:
+    text = compatible(peer.url) + '[profiles.here]\nprovider = "embedded"\n' + NO_SOUND_CARD
+    with running(text) as (daemon, client):
+        network = pid_of(client, "network")
+        hear(peer, client, "My name is Ada.")
+        client.profile("here")
+        until(
+            lambda: client.status()["session"]["provider"] == "embedded" and client.status()["session"]["connected"], "the embedded server"
+        )
+        embedded = pid_of(client, "embedded")
+        client.profile("none")
+        peer.wait_for_client(connection=2)
+        until(lambda: not is_alive(embedded), "end of the embedded server")
+        assert client.status()["session"]["url"] == peer.url
+        assert pid_of(client, "network") == network
+        assert "Ada" in repr(client.transcript())
+        assert "Traceback" not in daemon.log
 
 
 def test_a_restarted_network_process_knows_what_was_said(peer: ScriptedServer) -> None:
