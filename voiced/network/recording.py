@@ -5,6 +5,9 @@ A session that is recorded is used through a `Tap`, which takes its place; one t
 
     {"format": 1, "voiced": version, "time": ..., "mono_ns": the start, "epoch": ..., "settings": ..., "moment": Session.moment()}
 
+Where something is going on at that moment, what of it began before is missing; then the last three are told again, in a line with
+`n`, at the first moment when nothing is, and from there on the recording is complete.
+
 Then one line an input, in the order of their end; `n` has the order of their beginning:
 
     {"n": 7, "ms": since the start, "in": method of Session, its arguments ..., "ids": [made by us], "out": [{output: its fields}]}
@@ -99,9 +102,8 @@ class Recorder:
         directory = session.next_settings.get("record_dir")
         if not directory:
             raise NotNow("recording is not allowed; set allow.recording = true, then `voicectl reload`")
-        redaction = Redaction(self._quote)
         try:
-            self._recording = Recording(directory, redaction, _header(session, redaction, now), now)
+            self._recording = Recording(directory, Redaction(self._quote), session, now)
         except OSError as error:
             raise NotNow(f"can't write a recording to {directory}: {error.strerror or error}") from error
         self._session = session
@@ -126,18 +128,6 @@ class Recorder:
         return recording.path
 
 
-def _header(session: Conversing, redaction: Redaction, now: MonoNs) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "voiced": __version__,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "mono_ns": now,
-        "epoch": session.epoch,
-        "settings": redaction.settings(session.settings),
-        "moment": redaction.plain(session.moment()),
-    }
-
-
 class Tap:
     """A session whose inputs are recorded; whatever else is asked of it, the session answers."""
 
@@ -159,6 +149,8 @@ class Tap:
         with self._recording.step(name, args, kwargs) as outputs:
             wanted = method(*args, **kwargs)
             outputs += wanted or ()
+        if not self._recording.complete:
+            self._recording.look(self._session)
         return wanted
 
     def _overtake(self, name: str, method: Callable[..., Iterator[Output]], *args: Any) -> Iterator[Output]:
@@ -177,10 +169,11 @@ class Tap:
 class Recording:
     """One file. Never raises once it is open: `trouble` says why it has come to an end."""
 
-    def __init__(self, directory: str, redaction: Redaction, header: dict[str, Any], now: MonoNs) -> None:
+    def __init__(self, directory: str, redaction: Redaction, session: Conversing, now: MonoNs) -> None:
         """Raises OSError."""
         self.ids: list[str] = []  # made in the step of now
         self.trouble = ""
+        self.complete = session.moment()["quiet_since_ns"] is not None  # a replay knows all that goes on
         self._redaction = redaction
         self._start_ns = now
         self._numbers = itertools.count(1)
@@ -191,7 +184,18 @@ class Recording:
         self._written_ns: int = now
         self.path, fd = create(directory)
         self._writer = Writer(fd)
-        self._put(header)
+        header = {"format": FORMAT, "voiced": __version__, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "mono_ns": now}
+        self._note(lambda: header | self._standing(session))
+
+    def look(self, session: Conversing) -> None:
+        """After a step, until the recording is complete."""
+        self.complete = session.moment()["quiet_since_ns"] is not None
+        if self.complete:
+            self._note(lambda: {"n": next(self._numbers), **self._standing(session)})
+
+    def _standing(self, session: Conversing) -> dict[str, Any]:
+        redaction = self._redaction
+        return {"epoch": session.epoch, "settings": redaction.settings(session.settings), "moment": redaction.plain(session.moment())}
 
     @contextmanager
     def step(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[list[Output]]:

@@ -4,7 +4,6 @@ A secret is replaced by a number, `***1`: the same secret has the same one, so t
 changed. Sound is replaced by its length.
 """
 
-import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -67,11 +66,10 @@ class Redaction:
     def event(self, text: bytes) -> dict[str, Any]:
         """A message of the server's: {"event": its JSON}, {"malformed": its text}, or {"left_out": {type, bytes}}."""
         try:
-            kind = _envelope.decode(text).type
-            if len(text) > _LONGEST_EVENT and kind not in SOUND:
+            if len(text) > _LONGEST_EVENT and (kind := _envelope.decode(text).type) not in SOUND:
                 return {"left_out": {"type": kind, "bytes": len(text)}}
             event = msgspec.json.decode(text)
-            if kind in SOUND:
+            if isinstance(event, dict) and event.get("type") in SOUND:
                 event["delta"] = _sound(event.get("delta"))
             return {"event": self.plain(event)}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -157,8 +155,8 @@ class Redaction:
 
 
 def _sound(base64: Any) -> Any:
-    """Its length, where it is sound."""
+    """Its length, where it is sound by the same rules as in `events`."""
     try:
-        return {AUDIO_BYTES: len(binascii.a2b_base64(base64, strict_mode=True))} if isinstance(base64, str) else base64
-    except ValueError:
+        return {AUDIO_BYTES: len(msgspec.convert(base64, bytes))}  # binascii takes four times as long
+    except msgspec.ValidationError:
         return base64
