@@ -53,7 +53,8 @@ class Step(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        return self.replayed is not None and _compared(self.recorded) != _compared(self.replayed)
+        known = self.replayed is not None and "left_out" not in self.told
+        return known and _compared(self.recorded) != _compared(self.replayed or [])
 
 
 def load(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -97,12 +98,13 @@ class _Replay:
         session, phase = self._make(settings, Epoch(standing["epoch"]), self._new_id, quote=Quote(None)), moment["phase"]
         now = MonoNs(moment["quiet_since_ns"])
         session.begin(now)
+        session.skipped(moment["handled"])
         if phase in ("GREETING", "READY"):
             session.connected(now, _unix_s(moment, now))
         if phase == "READY":
             told = {"type": "realtime", "id": moment["id"], "model": moment["model"], "expires_at": moment["expires_at"]}
             for kind in ("session.created", "session.updated"):
-                session.feed(json.dumps({"type": kind, "session": told}).encode(), 0, now)
+                session.feed(json.dumps({"type": kind, "session": told}).encode(), moment["handled"], now)
         elif phase == "OFFLINE":
             session.lost("before the recording", 1, 0.0, now)
         elif phase == "FAILED":
@@ -197,7 +199,9 @@ def _text(told: dict[str, Any]) -> bytes:
     """The server's message, with silence for sound."""
     if "malformed" in told:
         return str(told["malformed"]).encode()
-    return json.dumps(_with_sound(told.get("event", {"type": "voiced.left_out"}))).encode()
+    if "left_out" in told:
+        return b'{"type": "voiced.left_out"}' if told["left_out"]["type"] else b"\xff"
+    return json.dumps(_with_sound(told["event"])).encode()
 
 
 def _with_sound(value: Any) -> Any:

@@ -3,15 +3,20 @@
 import json
 import os
 import stat
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import replay
 from tests.network.process import World
 from tests.network.script import MS, SETTINGS, Script, sent, sound, text
+from tests.network.test_session_properties import STEPS
+from tests.network.test_session_properties import _step as step
 from tests.scripted_server import ScriptedServer
 from voiced.errors import VoicedError
 from voiced.messages import (
@@ -204,7 +209,7 @@ def test_no_key_is_in_a_file_whatever_the_server_repeats(script: Recorded) -> No
     script.feed(b'{"type": "error", "error": {"code": "x", "message": "' + escaped + b'"}}')
     script.feed(f"not JSON {KEY}".encode())
     script.feed(b'{"not JSON ' + escaped)
-    script.feed(f'{{"type": "x", "y": "{"x" * 300_000}{KEY}"}}'.encode())
+    script.feed(f'{{"type": "x{KEY}", "y": "{"x" * 300_000}{KEY}"}}'.encode())
     script.order("ask", text=f"what is {KEY}?")
     script.order("tool_result", call_id="c", output=KEY)
     script.do(script.session.tool_ended("c", True, KEY, script.now))
@@ -212,7 +217,7 @@ def test_no_key_is_in_a_file_whatever_the_server_repeats(script: Recorded) -> No
     told = [json.dumps(line) for line in script.lines()]
     assert len(told) == 13
     assert not [line for line in told if KEY in json.dumps(json.loads(line), ensure_ascii=False)]
-    assert sum("***" in line for line in told) == 10
+    assert sum("***" in line for line in told) == 11
 
 
 def test_secrets_of_the_settings_are_numbered(tmp_path: Path) -> None:
@@ -402,6 +407,18 @@ def test_a_replay_does_what_was_done(tmp_path: Path) -> None:
     assert [list(step.told) for step in differences(lines)] == []
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(STEPS, max_size=40))
+def test_a_replay_does_what_was_done_whatever_that_was(steps: list[tuple[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        script = Recorded(directory)
+        script.record(True)
+        for kind, what in steps:
+            script.now = MonoNs(script.now + MS)
+            step(script, kind, what)
+        assert [(step.told, step.recorded, step.replayed) for step in differences(script.lines())] == []
+
+
 class Deaf(Session):
     """A bug: what was heard is forgotten."""
 
@@ -540,8 +557,8 @@ def call_a_tool(world: World, server: ScriptedServer) -> None:
 def test_a_real_conversation_and_its_replay(tmp_path: Path) -> None:
     """Of the process as it is: a reply that is interrupted, a tool's program, a lost connection, a move to another session."""
     with ScriptedServer() as server:
-        settings = {"record_dir": str(tmp_path / "recordings"), "tools": [_tool("/bin/echo", "it is on")], "voice": "marin"}
-        world = World(tmp_path, server.url, **settings)
+        wanted = {"record_dir": str(tmp_path / "recordings"), "tools": [_tool("/bin/echo", "it is on")], "voice": "marin"}
+        world = World(tmp_path, server.url, **wanted)
         try:
             world.until(lambda message: isinstance(message, Ready))
             world.listen()
@@ -551,7 +568,7 @@ def test_a_real_conversation_and_its_replay(tmp_path: Path) -> None:
             call_a_tool(world, server)
             server.hang_up(1011, "restarting with sk-secret")
             world.until_published("session", connected=True, reason=None)
-            new = {"provider": "compatible", "url": server.url, "model": "m", "token": "sk-secret", **settings, "voice": "cedar"}
+            new = {"provider": "compatible", "url": server.url, "model": "m", "token": "sk-secret", **wanted, "voice": "cedar"}
             world.order("configure", settings=new)
             world.until_published("session", connected=True, reason="moved to a new session")
             world.order("ask", text="hello")

@@ -67,7 +67,7 @@ class Redaction:
         """A message of the server's: {"event": its JSON}, {"malformed": its text}, or {"left_out": {type, bytes}}."""
         try:
             if len(text) > _LONGEST_EVENT and (kind := _envelope.decode(text).type) not in SOUND:
-                return {"left_out": {"type": kind, "bytes": len(text)}}
+                return {"left_out": {"type": self.plain(kind), "bytes": len(text)}}
             event = msgspec.json.decode(text)
             if isinstance(event, dict) and event.get("type") in SOUND:
                 event["delta"] = _sound(event.get("delta"))

@@ -135,6 +135,7 @@ class Session:
         return {
             "phase": hello.phase.name,
             "quiet_since_ns": self._talk.quiet.since_ns,
+            "handled": self._talk.voice.handled,
             "id": hello.session_id,
             "model": hello.model,
             "expires_at": hello.expires_at,
