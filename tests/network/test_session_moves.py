@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound, text
+from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, played, published, sent, sound, text
 from voiced.errors import KeyRefused
 from voiced.messages import MicFrame
 from voiced.network.events import InputAudioAppend, ItemCreate
@@ -381,3 +381,21 @@ def test_a_dropped_next_connection_is_closed() -> None:
     script.to_rollover()
     assert DropNext() in script.lose()
     assert Opened not in map(type, script.all[-3:])
+
+
+def test_a_server_that_counts_its_items_from_one_in_each_session_loses_no_turn() -> None:
+    script = Moving()
+    script.say_turn("u1", "first")
+    script.answer_heard("i1", "r1", "one")
+    script.lose()
+    script.open()
+    script.say_turn("u1", "second")
+    script.answer_heard("i1", "r1", "two")
+    assert [turn["text"] for turn in published(script.all, "turn")] == ["first", "one", "second", "two"]
+    script.speech_started("u2")
+    script.reply("i2", 400, "r2")
+    script.speech_started("u3")
+    script.lose()
+    script.flushed(("i2", 10))
+    script.open()
+    assert played(script.delta("i2", sound(10), "r2")) == [("i2", 480)]

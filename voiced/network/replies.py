@@ -74,13 +74,14 @@ class SpokenItem:
 class Reply:
     """One response and the items in it, in order of play."""
 
-    __slots__ = ("cut", "done", "interrupted", "items", "last_event_ns", "out_of_band", "response_id")
+    __slots__ = ("cut", "done", "interrupted", "items", "last_event_ns", "orphaned", "out_of_band", "response_id")
 
     def __init__(self, response_id: str, now_ns: int) -> None:
         self.response_id = response_id
         self.items: dict[str, SpokenItem] = {}
         self.done = False  # response.done was seen
         self.interrupted = False
+        self.orphaned = False  # its session is gone
         self.cut = False  # its session ended before it was whole
         self.out_of_band = False
         self.last_event_ns = now_ns
@@ -130,12 +131,18 @@ class Replies:
         """Whether late sound of this response or item belongs to an interrupted reply that is over."""
         return response_id in self._void or item_id in self._void
 
+    def session_closed(self) -> None:
+        """The next server may use the same ids."""
+        self._void.clear()
+        for reply in self._by_id.values():
+            reply.orphaned = True
+
     def forget(self, reply: Reply) -> None:
         """Drops a reply; of an interrupted one the ids stay known for a while."""
         self._by_id.pop(reply.response_id, None)
         for item_id in reply.items:
             self._by_item.pop(item_id, None)
-        if reply.interrupted:
+        if reply.interrupted and not reply.orphaned:
             for void_id in (reply.response_id, *reply.items):
                 self._void[void_id] = None
             while len(self._void) > _VOID_IDS_KEPT:

@@ -39,10 +39,25 @@ class Said(NamedTuple):
 
 
 class _Turn:
-    __slots__ = ("aside", "due_ns", "final", "heard", "interrupted", "item_id", "known_in", "length", "over", "pieces", "played_ms", "role")
+    __slots__ = (
+        "aside",
+        "born_in",
+        "due_ns",
+        "final",
+        "heard",
+        "interrupted",
+        "item_id",
+        "known_in",
+        "length",
+        "over",
+        "pieces",
+        "played_ms",
+        "role",
+    )
 
     def __init__(self, role: str, item_id: str, known_in: int) -> None:
         self.role = role
+        self.born_in = known_in
         self.known_in = known_in  # the generation whose server has it
         self.over = False
         self.aside = False  # said, but no part of the conversation
@@ -221,8 +236,15 @@ class Transcript:
             for turn in turns[-limit:]
         ]
 
+    def _rename(self, old: str, new: str) -> None:
+        """Another key for a turn, in its place."""
+        self._turns = OrderedDict((new if key == old else key, turn) for key, turn in self._turns.items())
+
     def _turn(self, role: str, item_id: str) -> _Turn:
         turn = self._turns.get(item_id)
+        if turn is not None and turn.over and turn.born_in != self.generation:
+            self._rename(item_id, f"{item_id} of session {turn.born_in}")  # servers that count their items begin anew
+            turn = None
         if turn is None:
             turn = self._turns[item_id] = _Turn(role, item_id, self.generation)
             if len(self._turns) > _TURNS_KEPT:

@@ -48,6 +48,7 @@ class Voice:
             for item in reply.items.values():
                 item.in_conversation = False
         self._bargein.session_closed()
+        self._replies.session_closed()
 
     @property
     def audible(self) -> bool:
