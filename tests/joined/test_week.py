@@ -1,6 +1,7 @@
 """A week of conversation in virtual time: a session of the server lives an hour, the conversation does not end."""
 
 import gc
+import itertools
 import random
 import re
 import sys
@@ -38,7 +39,7 @@ def held_bytes(session: Session) -> int:
 
 def holes(frames: list[int]) -> Iterator[tuple[int, int]]:
     """Where frames of the microphone are missing, or come twice."""
-    return ((before, after) for before, after in zip(frames, frames[1:], strict=False) if (after - before) % (1 << 16) != 1)
+    return ((before, after) for before, after in itertools.pairwise(frames) if (after - before) % (1 << 16) != 1)
 
 
 def contiguous(old: Link, new: Link) -> bool:

@@ -5,6 +5,7 @@ turn again: by its words where they are known, else by its sound.
 """
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from voiced.messages import BYTES_PER_MS, MicFrame, MonoNs
@@ -30,17 +31,21 @@ _SHORTEST_TURN_MS = 100
 #: Told again to the next server, although nobody was heard: the last one may not have noticed yet.
 _BEFORE_CLOSE_NS = 1 * _NS_PER_S
 
+#: More turns in a row that nobody answers are not remembered.
+_MOST_OWED = 8
+
 PUSH_TO_TALK = "push_to_talk"
 
 
 class _Owed:
     """The turn that an answer is owed to."""
 
-    __slots__ = ("began_ns", "committed", "ended_ns", "item_id")
+    __slots__ = ("began_ns", "committed", "earlier", "ended_ns", "item_id")
 
-    def __init__(self, began_ns: int, item_id: str | None) -> None:
+    def __init__(self, began_ns: int, item_id: str | None, earlier: tuple["_Owed", ...] = ()) -> None:
         self.began_ns = began_ns
-        self.item_id = item_id
+        self.item_id = item_id  # None: not known yet
+        self.earlier = earlier  # turns before it that were not answered
         self.ended_ns: int | None = None  # the user's last word
         self.committed = False  # push-to-talk: released
 
@@ -53,7 +58,8 @@ class Turn:
         self.muted = False
         self.item_id: str | None = None
         self.thinking_until_ns: int | None = None
-        self._release_ns: int | None = None
+        self._release_ns: int | None = None  # when a key is held for too long
+        self._over_ns = 0  # what was said before belongs to a turn that is over
         self._talk_limit_ns = 0
         self._out = out
         self._queue = queue
@@ -88,7 +94,7 @@ class Turn:
     def microphone(self, frame: MicFrame, pcm: bytes, *, ready: bool) -> list[Output]:
         """One frame. Push-to-talk sends only what is spoken while pressed."""
         self.muted = frame.muted
-        self._kept.add(frame.captured_ns, pcm, self._owed.began_ns if self._owed is not None else None)
+        self._kept.add(frame.captured_ns, pcm, self._untold_since_ns)
         if not ready or (self.mode == PUSH_TO_TALK and not self.pressed):
             return []
         self._sent_bytes += len(pcm)
@@ -107,21 +113,32 @@ class Turn:
         self.item_id = event.item_id
         self.hearing = True
         self.thinking_until_ns = None
-        # Its clock counts the sound of this session (realtime-protocol 3.4).
-        behind_ms = self._sent_bytes // BYTES_PER_MS - event.audio_start_ms
-        self._owed = _Owed(now - min(max(behind_ms, 0), 10_000) * _NS_PER_MS, event.item_id)
+        began_ns = self._when(event.audio_start_ms, now)
+        if self._owed is not None and self._owed.item_id is None:
+            self._owed.item_id = event.item_id  # it was told again, and this server has heard it now
+            self._owed.began_ns = min(self._owed.began_ns, began_ns)
+            self._owed.ended_ns = None
+        else:
+            self._owe(began_ns, event.item_id)
         self._transcript.announce(USER, event.item_id)
         self._out.publish("speech.started", item_id=event.item_id, audio_ms=sane(event.audio_start_ms), source="server")
 
     def speech_stopped(self, event: events.SpeechStopped, now: MonoNs) -> None:
         self.hearing = False
+        self._over_ns = self._when(event.audio_end_ms, now)
         self._wait_for_answer(now)
         self._out.publish("speech.stopped", item_id=event.item_id, audio_ms=sane(event.audio_end_ms), source="server")
 
+    def _when(self, audio_ms: int, now: MonoNs) -> int:
+        """A time of the server's clock, which counts the sound of this session (realtime-protocol 3.4), by ours."""
+        behind_ms = self._sent_bytes // BYTES_PER_MS - audio_ms
+        return now - min(max(behind_ms, 0), 10_000) * _NS_PER_MS
+
     def committed(self, item_id: str, now: MonoNs) -> None:
         self._transcript.announce(USER, item_id)
-        if self._owed is not None and self._owed.item_id is None:
-            self._owed.item_id = item_id
+        nameless = (owed for owed in self._all_owed if owed.item_id is None and (owed.committed or self.mode != PUSH_TO_TALK))
+        if (owed := next(nameless, None)) is not None:
+            owed.item_id = item_id
         if self._transcribed:
             self._awaited[item_id] = now + _WORDS_WITHIN_NS
 
@@ -142,16 +159,18 @@ class Turn:
         self.item_id = None
         self.thinking_until_ns = None
         self._release_ns = now + self._talk_limit_ns
-        self._owed = _Owed(now - BEFORE_PRESS_NS, None)
+        began_ns = max(now - BEFORE_PRESS_NS, self._over_ns)
+        self._owe(began_ns, None)
         self._pressed_bytes = 0
         if ready:
             self._out.send(events.InputAudioClear())
-            self._replay(self._owed.began_ns)
+            self._replay(began_ns)
         self._out.publish("speech.started", item_id=None, audio_ms=None, source="local")
 
     def release(self, now: MonoNs, new_id: str, *, ready: bool) -> None:
         self.pressed = self.hearing = False
         self._release_ns = None
+        self._over_ns = now
         self._out.publish("speech.stopped", item_id=None, audio_ms=None, source="local")
         if self._pressed_bytes < _SHORTEST_TURN_MS * BYTES_PER_MS and ready:
             self._out.send(events.InputAudioClear())
@@ -172,8 +191,30 @@ class Turn:
 
     def typed(self, item_id: str, now: MonoNs) -> None:
         """A turn in writing, to which an answer is asked for."""
-        self._owed = _Owed(now, item_id)
-        self._owed.ended_ns = now
+        if self._owed is None or self._written(self._owed):
+            self._owe(now, item_id)
+        if self._owed is not None and not self.hearing:
+            self._owed.ended_ns = now
+
+    def _owe(self, began_ns: int, item_id: str | None) -> None:
+        """A turn has begun."""
+        self._owed = _Owed(began_ns, item_id, tuple(self._all_owed)[-_MOST_OWED:])
+
+    @property
+    def _all_owed(self) -> Iterator[_Owed]:
+        """The turns that are not answered, oldest first."""
+        if self._owed is not None:
+            yield from self._owed.earlier
+            yield self._owed
+
+    def _written(self, owed: _Owed) -> bool:
+        """Its words are known, and told to every session."""
+        return owed.item_id is not None and self._transcript.knows(owed.item_id)
+
+    @property
+    def _untold_since_ns(self) -> int | None:
+        """When the first turn began of which there is just the sound."""
+        return min((owed.began_ns for owed in self._all_owed if not self._written(owed)), default=None)
 
     def thinking(self, now: MonoNs) -> None:
         self.thinking_until_ns = now + _THINKING_AT_MOST_NS
@@ -215,14 +256,15 @@ class Turn:
         closed_ns, self._closed_ns = self._closed_ns, None
         if owed is None:
             if closed_ns is not None and self.mode != PUSH_TO_TALK:
-                self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS))
+                self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS, self._over_ns))
             return False
         self._owed = owed
-        if owed.item_id is not None and self._transcript.knows(owed.item_id):
+        if self._written(owed):
             self._queue.add(answer(new_id))
             self.thinking(now)
             return True
-        owed.item_id = None
+        owed.began_ns = self._untold_since_ns or owed.began_ns
+        owed.item_id, owed.earlier = None, ()
         self._pressed_bytes = 0
         self._replay(owed.began_ns)
         if self.mode == PUSH_TO_TALK and owed.committed:
