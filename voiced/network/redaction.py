@@ -69,8 +69,8 @@ class Redaction:
             if len(text) > _LONGEST_EVENT and (kind := _envelope.decode(text).type) not in SOUND:
                 return {"left_out": {"type": self.plain(kind), "bytes": len(text)}}
             event = msgspec.json.decode(text)
-            if isinstance(event, dict) and event.get("type") in SOUND:
-                event["delta"] = _sound(event.get("delta"))
+            if isinstance(event, dict) and event.get("type") in SOUND and "delta" in event:
+                event["delta"] = _sound(event["delta"])
             return {"event": self.plain(event)}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._malformed(text)
