@@ -356,7 +356,8 @@ class Room:
         if self.playout.queued_frames:
             if not self.playout.running:
                 self.playout.begin(self._now)
-            self._reports += self.playout.take(24 * _DEVICE_MS)[1]
+            held = 24 * self.playout.remaining_ns(self._now) // MS
+            self._reports += self.playout.take(24 * _DEVICE_MS - held)[1]
         while self._reports:
             self._client(self.session.heard(self._reports.popleft(), self._now))
 
