@@ -200,6 +200,14 @@ def test_frames_in_a_row_are_one_line(script: Recorded) -> None:
     assert told["captured_ns"] == [(20 + number) * MS for number in range(10)]
 
 
+def test_frames_keep_their_place_among_other_inputs(script: Recorded) -> None:
+    script.record(True)
+    script.microphone()
+    script.order("interrupt")
+    script.microphone()
+    assert [(line["n"], line["in"]) for line in script.lines()[1:4]] == [(1, "microphone"), (2, "order"), (3, "microphone")]
+
+
 def test_no_key_is_in_a_file_whatever_the_server_repeats(script: Recorded) -> None:
     escaped = KEY.replace("s", "\\u0073", 1).encode()
     script.record(True)
@@ -234,7 +242,8 @@ def test_no_key_that_a_program_told_is_in_a_file(tmp_path: Path) -> None:
 def test_secrets_of_the_settings_are_numbered(tmp_path: Path) -> None:
     def server(token: str) -> dict[str, Any]:
         url = f"https://mcp.example/?key={token}"
-        return {"type": "mcp", "server_label": "m", "server_url": url, "authorization": token, "headers": {"X-Key": f"Bearer {token}"}}
+        headers = {"X-Key": f"Bearer of-{token[::-1]}"}
+        return {"type": "mcp", "server_label": "m", "server_url": url, "authorization": token, "headers": headers}
 
     script = Recorded(
         tmp_path, mcp=[server("mcp-token-1")], proxy="http://me:proxy-password@127.0.0.1:1", url="ws://127.0.0.1/v1?code=hidden"
@@ -246,7 +255,7 @@ def test_secrets_of_the_settings_are_numbered(tmp_path: Path) -> None:
     script.order("configure", settings=new)
     lines = script.lines()
     whole = json.dumps(lines)
-    assert not [secret for secret in ("mcp-token", "proxy-password", "hidden", KEY, "another", "4711") if secret in whole]
+    assert not [secret for secret in ("mcp-token", "nekot-pcm", "proxy-password", "hidden", KEY, "another", "4711") if secret in whole]
     before, after = lines[0]["settings"], next(line for line in lines if line.get("order", {}).get("command") == "configure")
     after = after["order"]["args"]["settings"]
     assert before["url"] == after["url"]
@@ -446,7 +455,15 @@ class Hasty(Session):
         return super().microphone(frame, pcm) or [SendEvent(events.InputAudioAppend(audio=pcm))]
 
 
-@pytest.mark.parametrize(("make", "at"), [(Deaf, "heard"), (Hasty, "microphone")])
+class Forgetful(Session):
+    """A bug: a new session is not told what was said."""
+
+    def feed(self, text: bytes, seq: int, now: MonoNs) -> list[Output]:
+        wanted = super().feed(text, seq, now)
+        return [output for output in wanted if not (isinstance(output, SendEvent) and isinstance(output.event, events.ItemCreate))]
+
+
+@pytest.mark.parametrize(("make", "at"), [(Deaf, "heard"), (Hasty, "microphone"), (Forgetful, "feed")])
 def test_a_replay_shows_a_bug_where_it_is(tmp_path: Path, make: replay.Make, at: str) -> None:
     script = Recorded(tmp_path, tools=[_tool("/bin/true")])
     script.record(True)
@@ -568,7 +585,7 @@ def call_a_tool(world: World, server: ScriptedServer) -> None:
 def test_a_real_conversation_and_its_replay(tmp_path: Path) -> None:
     """Of the process as it is: a reply that is interrupted, a tool's program, a lost connection, a move to another session."""
     with ScriptedServer() as server:
-        wanted = {"record_dir": str(tmp_path / "recordings"), "tools": [_tool("/bin/echo", "it is on")], "voice": "marin"}
+        wanted: dict[str, Any] = {"record_dir": str(tmp_path / "recordings"), "tools": [_tool("/bin/echo", "it is on")], "voice": "marin"}
         world = World(tmp_path, server.url, **wanted)
         try:
             world.until(lambda message: isinstance(message, Ready))
