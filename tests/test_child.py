@@ -1,10 +1,12 @@
 """The ties of a child to its supervisor, with this test as the supervisor."""
 
+import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from tests.supervisor import running
 from voiced.bus import FAMILY, Bus, Family
-from voiced.child import LOG_LEVEL, STOP, settings_frame
+from voiced.child import LOG_LEVEL, STOP, Child, settings_frame
 from voiced.errors import DeviceUnknown, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, Message, Order, Ready
 
@@ -138,3 +140,26 @@ def test_started_by_hand_it_says_what_to_run() -> None:
     done = subprocess.run(program, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
     assert done.returncode == 1
     assert done.stderr == "this program is a part of voiced and is started by it; run `voiced`\n"
+
+
+class _Ring:
+    """Only the collector can get rid of it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_later_session_leaves_behind_is_collected() -> None:
+    with running.home() as home:
+        child = Child("talker", {}, str(home))
+        try:
+            child.ready()
+            connection = _Ring()
+            gone = weakref.ref(connection)
+            child.ready()
+            del connection
+            gc.collect()
+            assert gone() is None
+        finally:
+            gc.unfreeze()
+            child.close()

@@ -52,6 +52,7 @@ class Child:
         self.settings = settings
         self.bus = Bus(directory)
         self.stopping = False
+        self._was_ready = False
         self._parent = self.bus.connect(FAMILY, identity=f"{name}.{os.getpid()}")
         self._to_parent = Sender(self._parent)
         self._from_parent = Receiver(self._parent)
@@ -100,9 +101,14 @@ class Child:
                 yield message
 
     def ready(self, **detail: Any) -> None:
-        """Says that device or session is really open. What exists by now stays: keep the collector off it."""
-        gc.collect()
-        gc.freeze()
+        """Says that device or session is really open. What exists the first time stays: keep the collector off it.
+
+        Only then: what belongs to one session must go with it, and what is frozen in a circle never goes.
+        """
+        if not self._was_ready:
+            self._was_ready = True
+            gc.collect()
+            gc.freeze()
         self._to_parent.send(Ready(detail))
 
     def beat(self, stats: Callable[[], dict[str, Any]], now_ns: int) -> None:

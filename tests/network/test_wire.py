@@ -1,6 +1,7 @@
 """The adapter against real WebSocket servers on loopback, and against a bare socket where those are too well-behaved."""
 
 import base64
+import gc
 import hashlib
 import http
 import json
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.network.process import PATIENCE_S, serving
 from voiced import messages
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
 from voiced.network import reach
+from voiced.network import wire as wire_module
 from voiced.network.quote import Quote
 from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
 
@@ -64,6 +67,23 @@ def test_messages_come_whole_and_in_order() -> None:
         wire = connect(url)
         assert [len(text) for text in receive(wire, len(sizes))] == sizes
         wire.close()
+
+
+def test_connections_that_ended_leave_no_space_behind() -> None:
+    """Each has 256 KiB, and errors refer to it in circles."""
+    with serving(lambda connection: connection.send("bye")) as url:
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                wire = connect(url)
+                receive(wire, 1 << 30)
+                wire.close()
+            traces = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, wire_module.__file__)])
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert sum(trace.size for trace in traces.traces) < 100 << 10
 
 
 def test_fragments_and_pings_between_them() -> None:

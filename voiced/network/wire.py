@@ -233,9 +233,13 @@ class Wire:
         self._queue(b"", websocket.ABNF.OPCODE_PING)
 
     def close(self) -> None:
-        """Leaves without waiting for the other side."""
+        """Leaves without waiting for the other side. Nothing can be received any more."""
         self._say_goodbye(_NORMAL)
         self._connection.shutdown()
+        # The parser and the tracebacks of errors refer in circles, which the collector is late to find: at least without the space.
+        self._frames.feed(memoryview(b""))
+        self._view.release()
+        self._space = bytearray()
 
     def _say_goodbye(self, code: int) -> None:
         try:
