@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ PATIENCE_S = 10.0
 class World:
     """A network process and the sockets of its neighbours."""
 
-    def __init__(self, directory: Path, url: str, **settings: Any) -> None:
+    def __init__(self, directory: Path, url: str, *, launch: Sequence[str] = ("-m", "voiced.network"), **settings: Any) -> None:
         self.bus = Bus(directory)
         self.family = self.bus.bind(FAMILY)
         self.replies = Receiver(self.bus.bind(REPLY))
         self.from_child: list[Message] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "voiced.network"],
+            [sys.executable, *launch],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "VOICED_RUNTIME_DIR": str(directory)},

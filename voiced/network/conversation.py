@@ -132,7 +132,7 @@ class Conversation:
         self._closed_ns = None
         self.transcript.new_generation()
         self.tell_history()
-        self.turn.session_opened(now, self.new_id())
+        self.turn.session_opened(now, self.new_id(), answering=self.calls.thinking)
         self.calls.session_opened(now)
 
     def tell_history(self) -> None:

@@ -245,8 +245,9 @@ class Turn:
         self._awaited.clear()
         self._sent_bytes = 0
 
-    def session_opened(self, now: MonoNs, new_id: str) -> bool:
-        """Tells the new session what the last one was not told, or did not answer; true where that was a turn.
+    def session_opened(self, now: MonoNs, new_id: str, *, answering: bool) -> bool:
+        """Tells the new session what the last one was not told, or did not answer; true where that was a turn. While the outputs
+        of tools are to come (`answering`), the answer comes with them.
 
         Words, where they are known, are in the conversation that the new session was told already.
         """
@@ -260,7 +261,8 @@ class Turn:
             return False
         self._owed = owed
         if self._written(owed):
-            self._queue.add(answer(new_id))
+            if not answering:
+                self._queue.add(answer(new_id))
             self.thinking(now)
             return True
         owed.began_ns = self._untold_since_ns or owed.began_ns
