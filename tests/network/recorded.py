@@ -7,10 +7,7 @@ from typing import Any, cast
 from tests import replay
 from tests.network.script import SETTINGS, Script
 from voiced.errors import VoicedError
-from voiced.messages import (
-    Epoch,
-    Order,
-)
+from voiced.messages import Epoch, Order
 from voiced.network.interface import Conversing
 from voiced.network.outputs import Record
 from voiced.network.quote import Quote

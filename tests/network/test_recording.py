@@ -11,10 +11,7 @@ import pytest
 
 from tests.network.recorded import KEY, Recorded, differences, tool
 from tests.network.script import MS, sent, text
-from voiced.messages import (
-    MonoNs,
-    Order,
-)
+from voiced.messages import MonoNs, Order
 from voiced.network import recording
 from voiced.network.outputs import Output, Record
 from voiced.network.session import Session
