@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import barge_in, sessions, stalls, steady
+from tests.bench import barge_in, endurance, sessions, stalls, steady
 from tests.bench.options import FULL, QUICK, Options
 from tests.bench.table import Figure, as_json, markdown_table, text_table
 
@@ -30,8 +30,8 @@ GROUPS: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "voicectl": steady.voicectl,
     "reconnect": sessions.reconnect,
     "rollover": sessions.rollover,
-    "burst": sessions.burst,
-    "week": sessions.week,
+    "burst": endurance.burst,
+    "week": endurance.week,
 }
 
 

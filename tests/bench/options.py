@@ -12,8 +12,8 @@ class Options(NamedTuple):
     drops: int  # how often a connection is lost in each way
     moves: int  # how often a conversation moves to the next session in each way
     bursts: int
-    week_s: float  # how long turns are poured into one conversation
+    turns: int  # of one conversation; a week has 60 an hour
 
 
-FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5, drops=6, moves=4, bursts=3, week_s=40)
-QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, week_s=2)
+FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5, drops=6, moves=4, bursts=3, turns=10_080)
+QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, turns=500)

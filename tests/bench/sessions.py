@@ -1,8 +1,5 @@
-"""What a conversation of days rests on: lost connections, the move to the next session, bursts, and memory."""
+"""What becomes of a conversation when a session ends: the way back after a loss, and the move to the next one."""
 
-import base64
-import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -11,17 +8,15 @@ import websocket
 
 from tests.bench import sounds
 from tests.bench.options import Options
-from tests.bench.programs import Program, Voiced, cost
-from tests.bench.stage import DELTA_MS, Stage, progress, stage
+from tests.bench.programs import Voiced
+from tests.bench.stage import Stage, listening, next_event, progress, stage
 from tests.bench.table import Figure
 from tests.scripted_server import BYTES_PER_MS, Manner, ScriptedServer
-from voicectl.client import Client, Event, Events
+from voicectl.client import Event, Events
 from voiced.demo.recorder import RATE_HZ
 from voiced.demo.soundserver import PulseServer
 from voiced.network import events
 
-_NETWORK = "voiced.network"
-_PLAYBACK = "voiced.playback"
 _TIMEOUT_S = 20.0
 _BYTES = 2
 
@@ -37,7 +32,7 @@ def reconnect(options: Options) -> Iterator[Figure]:
     progress(f"reconnect: {options.drops} restarts, FINs and RSTs each")
     beyond: list[float] = []
     waited: list[float] = []
-    with stage(PulseServer(), Voiced) as on, _listening(on, "session") as told:
+    with stage(PulseServer(), Voiced) as on, listening(on, "session") as told:
         for number in range(options.drops):
             if number:
                 time.sleep(_HEALTHY_S)
@@ -64,7 +59,7 @@ def _lose(on: Stage, told: Events, drop: Callable[[ScriptedServer], None]) -> tu
     drop(on.server)
     working = on.server.until(_is_sound, _TIMEOUT_S, connection=following)
     delays_ms = []
-    while not (event := _next(told)).data["connected"]:
+    while not (event := next_event(told)).data["connected"]:
         delays_ms.append(event.data["retry_in_s"] * 1000)
     return (working.mono_ns - lost_ns) / 1e6, delays_ms
 
@@ -106,7 +101,7 @@ def rollover(options: Options) -> Iterator[Figure]:
     way, once with a reply playing, and so on."""
     progress(f"rollover: {2 * options.moves} sessions of {_LIFETIME_S} s")
     said = sounds.noise(_LIFETIME_S * (2 * options.moves + 1), seed=4)
-    with stage(PulseServer(), Voiced, Manner(lifetime_s=_LIFETIME_S)) as on, _listening(on, "flush") as told:
+    with stage(PulseServer(), Voiced, Manner(lifetime_s=_LIFETIME_S)) as on, listening(on, "flush") as told:
         speech = on.sound.play(said)
         moves = [(_during_reply if number % 2 else _during_turn)(on, said, number) for number in range(2 * options.moves)]
         speech.stop()
@@ -187,140 +182,6 @@ def _told(on: Stage, current: int, said: bytes) -> tuple[list[tuple[int, int]], 
 
 def _overlap_ms(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> float:
     return (before[-1][1] - after[0][0]) * 1000 / RATE_HZ
-
-
-# a burst -------------------------------------------------------------------------------------------------------------
-
-_BURST_S = 200.0
-
-
-def burst(options: Options) -> Iterator[Figure]:
-    """What it costs the network process to take minutes of speech at once and hand them to playback."""
-    progress(f"burst: {options.bursts} times {_BURST_S:g} s of speech")
-    with stage(PulseServer(), Voiced) as on, _listening(on, "response.done", "flush") as told:
-        taken = [_take_burst(on, told, seed) for seed in range(options.bursts)]
-    playback_ms, took_ms = max(each.playback_ms for each in taken), max(each.took_ms for each in taken)
-    note = f"looked at within {took_ms:.0f} ms; the playback process used {playback_ms:.0f} ms"
-    yield Figure(f"{_BURST_S:g} s of speech in a burst: CPU", "ms", [each.network_ms for each in taken], 500, 500, note=note)
-    yield Figure("  its json.loads and base64 alone", "ms", [each.least_ms for each in taken])
-
-
-class _Burst(NamedTuple):
-    network_ms: float
-    playback_ms: float
-    took_ms: float  # to the look at its last event
-    least_ms: float
-
-
-def _take_burst(on: Stage, told: Events, seed: int) -> _Burst:
-    pcm = sounds.noise(_BURST_S, seed)
-    before, since = cost(on.program.pid), time.monotonic()
-    reply = on.server.begin_reply()
-    on.server.send_audio(reply, pcm, DELTA_MS)
-    on.server.end_reply(reply)
-    while _next(told).topic != "response.done":
-        pass
-    took_ms = (time.monotonic() - since) * 1000
-    on.server.send(events.SpeechStarted(item_id=on.server.new_id("item"), audio_start_ms=0))
-    flushed = _next(told).data
-    after = cost(on.program.pid)
-    held_s = (flushed["played_ms"] + flushed["dropped_ms"]) / 1000
-    assert abs(held_s - _BURST_S) < 1, f"playback held {held_s:.1f} s of {_BURST_S:g}"
-    on.server.hear()
-    step = DELTA_MS * BYTES_PER_MS
-    deltas = [events.OutputAudioDelta(**reply._asdict(), delta=pcm[at : at + step]) for at in range(0, len(pcm), step)]
-    used_ms = {name: (after[name].cpu_s - before[name].cpu_s) * 1000 for name in (_NETWORK, _PLAYBACK)}
-    return _Burst(used_ms[_NETWORK], used_ms[_PLAYBACK], took_ms, _decoding_ms([on.server.encode(delta) for delta in deltas]))
-
-
-def _decoding_ms(texts: list[bytes]) -> float:
-    since = time.thread_time()
-    for text in texts:
-        base64.b64decode(json.loads(text)["delta"])
-    return (time.thread_time() - since) * 1000
-
-
-# a week --------------------------------------------------------------------------------------------------------------
-
-_FIRST_TURNS = 100
-_TURNS_AT_A_TIME = 10
-#: Of these, the one that is interrupted.
-_INTERRUPTED = 4
-_TINY = sounds.noise(0.02, seed=5)
-_WORDS = "And that is how it went, number {}, as far as anybody remembers; do you want to hear the rest of it?"
-_ASKED = "What came after number {}, and who told you so?"
-
-
-def week(options: Options) -> Iterator[Figure]:
-    """The network process's memory after many turns and sessions, beyond what it had after the first hundred turns."""
-    progress(f"week: turns for {options.week_s:g} s")
-    with stage(PulseServer(), Voiced) as on, _listening(on, "turn") as told:
-        turns = 0
-        while turns < _FIRST_TURNS:
-            turns += _talk(on, told, turns)
-        first_mib = _network_mib(on.program)
-        sessions, ended = 1, time.monotonic() + options.week_s
-        session_ends = time.monotonic() + _HEALTHY_S
-        while time.monotonic() < ended:
-            turns += _talk(on, told, turns)
-            if time.monotonic() >= session_ends:
-                _end_session(on)
-                sessions += 1
-                session_ends = time.monotonic() + _HEALTHY_S
-        grown_mib = _network_mib(on.program) - first_mib
-    note = f"{turns} turns in {sessions} sessions; {first_mib:.1f} MiB after the first {_FIRST_TURNS} turns"
-    yield Figure("memory of the network process, growth", "MiB", [grown_mib], 5, 5, note=note)
-
-
-def _talk(on: Stage, told: Events, number: int) -> int:
-    """A few turns, one of which is interrupted and the last of which is heard to its end; returns how many."""
-    for turn in range(_TURNS_AT_A_TIME):
-        on.server.hear(_ASKED.format(number + turn))
-        item_id = _answer(on.server, _WORDS.format(number + turn), aloud=turn in (_INTERRUPTED, _TURNS_AT_A_TIME - 1))
-    while _next(told).data["item_id"] != item_id:
-        pass
-    return _TURNS_AT_A_TIME
-
-
-def _answer(server: ScriptedServer, words: str, *, aloud: bool) -> str:
-    reply = server.begin_reply()
-    if aloud:
-        server.send_audio(reply, _TINY)
-    spoken = [
-        events.OutputTranscriptDelta(response_id=reply.response_id, item_id=reply.item_id, delta=f"{word} ") for word in words.split()
-    ]
-    server.send(*spoken, events.OutputTranscriptDone(response_id=reply.response_id, item_id=reply.item_id, transcript=words))
-    server.end_reply(reply)
-    return reply.item_id
-
-
-def _end_session(on: Stage) -> None:
-    """As servers do when it is an hour old."""
-    following = on.server.connections + 1
-    on.server.hang_up(1001, "session_expired")
-    on.server.until(_is_sound, _TIMEOUT_S, connection=following)
-
-
-def _network_mib(program: Program) -> float:
-    return cost(program.pid)[_NETWORK].pss_mib
-
-
-# what they share -----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _listening(on: Stage, *topics: str) -> Iterator[Events]:
-    """The daemon's events of these topics, from here on."""
-    assert isinstance(on.program, Voiced)
-    with Client(on.program.runtime_dir) as client, client.events(*topics) as told:
-        yield told
-
-
-def _next(told: Events) -> Event:
-    event = told.next(_TIMEOUT_S)
-    if event is None:
-        raise TimeoutError(f"voiced told nothing for {_TIMEOUT_S:g} s")
-    return event
 
 
 def _waiting(told: Events) -> list[Event]:

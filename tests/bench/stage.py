@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tests.bench import sounds
-from tests.bench.programs import Program
+from tests.bench.programs import Program, Voiced
 from tests.scripted_server import Manner, Reply, ScriptedServer
+from voicectl.client import Client, Event, Events
 from voiced.demo.recorder import RATE_HZ, Recorder
 from voiced.demo.soundserver import SoundServer
 from voiced.network import events
@@ -51,6 +52,21 @@ def stage(sound: SoundServer, start: StartProgram, manner: Manner | None = None)
             server.wait_for_client()
             heard.wait_for_silence(_QUIET_MS, _TIMEOUT_S)
             yield Stage(sound, heard, server, program)
+
+
+@contextlib.contextmanager
+def listening(on: Stage, *topics: str) -> Iterator[Events]:
+    """The daemon's events of these topics, from here on."""
+    assert isinstance(on.program, Voiced)
+    with Client(on.program.runtime_dir) as client, client.events(*topics) as told:
+        yield told
+
+
+def next_event(told: Events) -> Event:
+    event = told.next(_TIMEOUT_S)
+    if event is None:
+        raise TimeoutError(f"voiced told nothing for {_TIMEOUT_S:g} s")
+    return event
 
 
 def interrupt(on: Stage, reply_s: float, seed: int, *, behind_burst: bool = False, underrun: bool = False) -> Interruption:
