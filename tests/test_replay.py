@@ -15,7 +15,7 @@ from tests.network.process import PATIENCE_S, World
 from tests.network.recorded import Recorded, differences, tool
 from tests.network.script import MS, sound, text
 from tests.network.test_session_properties import STEPS
-from tests.network.test_session_properties import _step as step
+from tests.network.test_session_properties import step as step
 from tests.scripted_server import ScriptedServer
 from voiced.messages import (
     Answer,

@@ -112,14 +112,14 @@ def test_any_order_of_anything(steps: list[tuple[str, Any]]) -> None:
     for kind, what in steps:
         script.now = MonoNs(script.now + 1_000_000)
         before = len(script.all)
-        _step(script, kind, what)
+        step(script, kind, what)
         judge.see(script.all[before:])
         assert session.epoch == judge.epoch
         wake_ns = session.wake_ns
         assert wake_ns is None or wake_ns > 0
 
 
-def _step(script: Script, kind: str, what: Any) -> None:
+def step(script: Script, kind: str, what: Any) -> None:
     session = script.session
     match kind:
         case "feed":
