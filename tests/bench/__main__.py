@@ -39,7 +39,7 @@ def main() -> int:
     """Exit status: 0 all promises kept, 1 some not."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures voiced beside the queue-only design.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(GROUPS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="few samples, under two minutes: to see that it works")
+    parser.add_argument("--quick", action="store_true", help="few samples, under three minutes: to see that it works")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
     chosen = parser.parse_args()

@@ -16,4 +16,4 @@ class Options(NamedTuple):
 
 
 FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5, drops=6, moves=4, bursts=3, turns=10_080)
-QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, turns=500)
+QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, turns=200)

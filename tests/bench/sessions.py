@@ -82,8 +82,8 @@ def _bare_connection(server: ScriptedServer) -> float:
 
 #: About the shortest life that voiced believes in; it moves when a sixth of it is left, whoever speaks.
 _LIFETIME_S = 12
-_REPLY_AT_S = 7.0
-_REPLY_S = 6.0
+_REPLY_AT_S = 7.5
+_REPLY_S = 4.0
 _TURN_AT_S = 6.0
 #: A server notices that somebody speaks so much later than it says they began (300 ms of padding, and its own delay).
 _NOTICED_LATER_MS = 500
@@ -110,7 +110,7 @@ def rollover(options: Options) -> Iterator[Figure]:
     of_turns = [float(move.of_turn) for move in moves if move.of_turn is not None]
     gaps = [move.gap_ms for move in moves if move.gap_ms is not None]
     again = [move.told_again_ms for move in moves if move.of_turn is None]
-    note = f"told both sessions: {min(again):.0f} to {max(again):.0f} ms" if again else ""
+    note = f"both sessions were told the same {min(again):.0f} to {max(again):.0f} ms"
     yield Figure("rollover: microphone samples lost", "count", lost, 0, 0, note=note)
     yield Figure("  of a turn under way, in the next session", "count", of_turns, 0, 0)
     yield Figure("  gap in the speech that plays", "ms", gaps, 0, 0, note=f"flushes: {flushes}")
@@ -140,7 +140,7 @@ def _during_reply(on: Stage, said: bytes, seed: int) -> _Move:
     on.server.send_audio(reply, pcm)
     on.server.end_reply(reply)
     moved_ns = _await_move(on, current)
-    last = on.heard.wait_for_silence(1000, _TIMEOUT_S, since=on.heard.sample_at(moved_ns))
+    last = on.heard.wait_for_silence(400, _TIMEOUT_S, since=on.heard.sample_at(moved_ns))
     first = on.heard.first_sound(since)
     assert first is not None, "a silence after sound was waited for"
     assert 0 < moved_ns - on.heard.time_ns(first) < _REPLY_S * 1e9, "the reply was to play over the move"
