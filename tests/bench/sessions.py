@@ -86,7 +86,7 @@ _REPLY_AT_S = 7.5
 _REPLY_S = 4.0
 _TURN_AT_S = 6.0
 #: A server notices that somebody speaks so much later than it says they began (300 ms of padding, and its own delay).
-_NOTICED_LATER_MS = 500
+_NOTICED_LATER_MS = 490  # which is within a frame, as words begin anywhere
 
 
 class _Move(NamedTuple):
@@ -127,7 +127,7 @@ def _during_turn(on: Stage, said: bytes, seed: int) -> _Move:
     began = began_ms * BYTES_PER_MS
     [(began_at, _)] = sounds.stretches(_sound_of(on, current)[began : began + 20 * BYTES_PER_MS], said)
     before, after = _told(on, current, said)
-    return _Move(sounds.missing([*before, *after]), _overlap_ms(before, after), sounds.missing([(began_at, began_at + 1), *after]), None)
+    return _Move(sounds.missing([*before, *after]), _overlap_ms(before, after), sounds.missing([(began_at - 1, began_at), *after]), None)
 
 
 def _during_reply(on: Stage, said: bytes, seed: int) -> _Move:
