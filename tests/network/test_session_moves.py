@@ -143,6 +143,22 @@ def test_at_the_last_call_the_turn_under_way_moves_as_sound() -> None:
     assert appended(out) == b"".join(frames[81:])
 
 
+def test_a_turn_moves_from_the_frame_in_which_it_began_however_late_the_server_says_so() -> None:
+    script = Moving()
+    script.to_rollover()
+    script.wait(200_000)
+    frames = []
+    for number in range(400):
+        script.now = type(script.now)(script.now + 20 * MS)
+        frames.append(sound(20, bytes([number % 250, 2])))
+        script.do(script.session.microphone(MicFrame(number, script.now, False), frames[-1]))
+        if number == 100:
+            script.now = type(script.now)(script.now + 19 * MS)  # the next frame is nearly full, and not sent yet
+            script.event("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=20 * 101 - 390)
+    script.open_next()
+    assert appended(script.wait(90_000)) == b"".join(frames[81:])
+
+
 def test_a_next_session_that_fails_is_tried_again() -> None:
     script = Moving()
     script.to_rollover()

@@ -67,6 +67,7 @@ class Turn:
         self._kept = KeptSound()
         self._owed: _Owed | None = None
         self._closed_ns: int | None = None
+        self._captured_ns: MonoNs | None = None  # the end of the newest frame
         self._sent_bytes = 0  # to the session of now
         self._pressed_bytes = 0  # of these, since the press
         self._awaited: dict[str, int] = {}  # items whose words are to come, and until when
@@ -94,6 +95,7 @@ class Turn:
     def microphone(self, frame: MicFrame, pcm: bytes, *, ready: bool) -> list[Output]:
         """One frame. Push-to-talk sends only what is spoken while pressed."""
         self.muted = frame.muted
+        self._captured_ns = frame.captured_ns
         self._kept.add(frame.captured_ns, pcm, self._untold_since_ns)
         if not ready or (self.mode == PUSH_TO_TALK and not self.pressed):
             return []
@@ -132,7 +134,8 @@ class Turn:
     def _when(self, audio_ms: int, now: MonoNs) -> int:
         """A time of the server's clock, which counts the sound of this session (realtime-protocol 3.4), by ours."""
         behind_ms = self._sent_bytes // BYTES_PER_MS - audio_ms
-        return now - min(max(behind_ms, 0), 10_000) * _NS_PER_MS
+        newest_ns = now if self._captured_ns is None else self._captured_ns
+        return newest_ns - min(max(behind_ms, 0), 10_000) * _NS_PER_MS
 
     def committed(self, item_id: str, now: MonoNs) -> None:
         self._transcript.announce(USER, item_id)
