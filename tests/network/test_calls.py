@@ -454,6 +454,74 @@ def test_a_call_that_takes_too_long_does_so_without_a_session_too() -> None:
     assert [kind for kind, _, _ in told(table.look())] == ["function_call", "function_call_output"]
 
 
+@pytest.mark.parametrize("answered", ["before the loss", "during it", "after it"])
+@pytest.mark.parametrize(("away_s", "creates"), [(15, 1), (15.1, 0)])
+def test_after_a_long_outage_the_output_is_told_but_nobody_speaks(answered: str, away_s: float, creates: int) -> None:
+    table = Table()
+    table.call("c1", "lamp")
+    table.done()
+    if answered == "before the loss":
+        table.calls.ended("c1", True, "on", table.now)
+        assert table.creates() == 1
+    table.calls.session_closed(table.now)
+    if answered == "during it":
+        table.calls.ended("c1", True, "on", table.now)
+    table.look()
+    table.now = MonoNs(table.now + round(away_s * 1e9))
+    table.calls.session_closed(table.now)  # as each attempt in vain has it
+    table.calls.session_opened(table.now)
+    if answered == "after it":
+        table.calls.ended("c1", True, "on", table.now)
+    assert told(table.look()) == [("function_call", "c1", "lamp"), ("function_call_output", "c1", "on")]
+    assert (table.creates(), table.calls.pending) == (creates, False)
+
+
+def test_a_second_short_outage_is_short() -> None:
+    table = Table()
+    table.call()
+    table.done()
+    for _ in range(2):
+        table.calls.session_closed(table.now)
+        table.calls.session_opened(table.now)
+        table.now = MonoNs(table.now + 14_000_000_000)
+    table.calls.session_closed(table.now)
+    table.result()
+    table.calls.session_opened(table.now)
+    assert table.creates() == 1
+
+
+def test_a_session_that_falls_asleep_forgets_its_calls() -> None:
+    table = Table()
+    for call_id, name in (("c1", "lamp"), ("c2", "weather"), ("c3", "weather")):
+        table.call(call_id, name)
+    table.done()
+    table.result("c3")
+    table.look()
+    table.calls.session_closed(table.now, asleep=True)
+    table.look()
+    assert of(StopTool, table.out) == [StopTool("c1")]
+    assert [(done["call_id"], done["ok"]) for done in published(table.out, "tool.done")] == [("c1", False), ("c2", False)]
+    assert (table.calls.pending, table.calls.wake_ns) == (False, None)
+    table.calls.ended("c1", False, "was killed by signal 9", table.now)
+    table.result("c2")
+    assert [type(output) for output in table.look()] == [Refused]
+    table.calls.session_opened(table.now)
+    assert table.look() == []
+    assert table.creates() == 0
+
+
+def test_what_was_told_before_a_sleep_is_not_told_again() -> None:
+    table = Table()
+    table.call()
+    table.done()
+    table.result()
+    assert table.creates() == 1
+    table.calls.session_closed(table.now, asleep=True)
+    table.look()
+    table.calls.session_opened(table.now)
+    assert table.look() == []
+
+
 # the server's own tools ----------------------------------------------------------------------------------------------------
 
 
@@ -518,6 +586,9 @@ def test_an_approval_ends_with_its_session() -> None:
     table = Table()
     table.calls.item_done("r1", approval(), table.now)
     table.calls.session_closed(table.now)
+    assert [error["code"] for error in published(table.look(), "error")] == ["tool_not_approved"]
+    table.calls.session_closed(table.now)
+    assert published(table.look(), "error") == []
     table.approve("a1")
     assert of(Refused, table.look())
     assert table.calls.wake_ns is None

@@ -118,7 +118,10 @@ class Approvals:
 
     def session_closed(self) -> None:
         self._seen.clear()
-        self._asked.clear()  # the requests are items of the session that went
+        if self._asked:  # the requests are items of the session that went
+            names = ", ".join(repr(asked.name) for asked in self._asked.values())
+            self._out.error("tool_not_approved", f"the session ended before anybody said whether {names} may be called: it is not called")
+        self._asked.clear()
         self._labels.clear()
         self._running = False
         self._hold_tongue()

@@ -23,6 +23,7 @@ from voiced.network.approvals import Approvals
 from voiced.network.events import FunctionArgumentsDone, Item, ItemCreate, ResponseCreate, ResponseParams
 from voiced.network.outputs import Answered, Outbox, Refused, RunTool, StopTool
 from voiced.network.responses import ResponseQueue, Wanted
+from voiced.network.turn import OWED_AT_MOST_NS
 
 #: Of all responses together; more is no model's doing.
 MOST_CALLS = 64
@@ -81,6 +82,7 @@ class Calls:
         self._seen: dict[str, None] = {}
         self._ended: deque[str] = deque(maxlen=_MOST_ENDED)  # responses that are done
         self._open = False
+        self._closed_ns: MonoNs | None = None  # since when there is no session
 
     def configure(self, settings: dict[str, Any]) -> None:
         """From here on calls are answered by these tools; what is under way goes on."""
@@ -92,17 +94,27 @@ class Calls:
     # the server ----------------------------------------------------------------------------------------------------------
 
     def session_opened(self, now: MonoNs) -> None:
+        """After a long outage the outputs are told, but nobody waits for an answer any more."""
+        closed_ns, self._closed_ns = self._closed_ns, None
+        if closed_ns is not None and now - closed_ns > OWED_AT_MOST_NS:
+            for round in self._rounds:
+                round.interrupted = True
         self._open = True
         self._settle()
 
-    def session_closed(self, now: MonoNs) -> None:
-        """What was called there, and what was told there without an answer, is told to the next session."""
+    def session_closed(self, now: MonoNs, *, asleep: bool = False) -> None:
+        """What was called there, and what was told there without an answer, is told to the next session; with `asleep`, which
+        may be hours later, it is forgotten."""
+        if self._open:
+            self._closed_ns = now
         self._open = False
         self._ended.clear()
         self._approvals.session_closed()
         if self._told:
             self._rounds.append(_Round("", self._told))
             self._told = []
+        if asleep:
+            self._forget(now)
         self._rounds = [round for round in self._rounds if round.calls]
         for round in self._rounds:
             round.done = round.lost = True
@@ -213,8 +225,7 @@ class Calls:
                 seconds = (call.deadline_ns - call.began_ns) / 1_000_000_000
                 message = f"{call.name} did not answer within {seconds:g} s"
                 self._out.log(logging.WARNING, f"the tool {message}")
-                if call.tool is not None and call.tool.argv:
-                    self._out.add(StopTool(call.call_id))
+                self._stop(call)
                 self._answer(call, _error(message), False, now)
         self._approvals.tick(now)
 
@@ -263,6 +274,18 @@ class Calls:
         took_ms = (now - call.began_ns) // 1_000_000
         self._out.publish("tool.done", call_id=call.call_id, name=call.name, ok=ok, took_ms=took_ms)
         self._settle()
+
+    def _stop(self, call: _Call) -> None:
+        if call.tool is not None and call.tool.argv:
+            self._out.add(StopTool(call.call_id))
+
+    def _forget(self, now: MonoNs) -> None:
+        """Nobody waits for any output any more."""
+        for call in self._under_way():
+            if call.output is None:
+                self._stop(call)
+                self._answer(call, _error("the session ended"), False, now)
+        self._rounds = []
 
     # telling the server --------------------------------------------------------------------------------------------------
 
