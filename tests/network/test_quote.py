@@ -16,6 +16,18 @@ def test_the_key_is_gone_before_the_text_is_cut() -> None:
     assert Quote(None)("abc") == "abc"
 
 
+def test_keys_of_a_command_pass_but_those_of_the_settings_are_kept() -> None:
+    quote = Quote("sk-main")
+    for number in range(20):
+        quote.hide(f"auth-{number}.")
+    for number in range(20):
+        quote.hide(f"hourly-{number}.", passing=True)
+        quote.hide("hourly-0.", passing=True)  # it is told again and again
+    quote.hide("sk-main", passing=True)
+    assert quote("sk-main auth-0. auth-19. hourly-19. hourly-0.") == "*** *** *** *** ***"
+    assert quote("hourly-1.") == "hourly-1."
+
+
 def test_a_quote_is_one_short_line_that_msgpack_takes() -> None:
     said = Quote("")("a\x1b[31m\r\nb\t\u202e\ud800c" + "d" * 999)
     assert said.startswith("a [31m b ?c")

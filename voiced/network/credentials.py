@@ -54,7 +54,7 @@ class KeyCommand:
             raise self._unavailable("printed nothing")
         if not all("!" <= char <= "~" for char in said):  # it becomes an HTTP header
             raise self._unavailable("printed more than a key, which is one word of ASCII letters, digits and signs")
-        self._quote.hide(said)
+        self._quote.hide(said, passing=True)
         return said
 
     def stop(self) -> None:

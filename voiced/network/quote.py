@@ -1,12 +1,13 @@
 """Words of others, the server's above all, as they may stand in a log, an event or `status`. Pure."""
 
+import threading
 from typing import Final
 
 #: The server's own words, within a message of ours.
 _WORDS: Final = 200
 MESSAGE: Final = 400
 #: Keys that a command told are good for an hour or so; older ones are worth nothing.
-_SECRETS: Final = 8
+_PASSING: Final = 8
 
 
 class Quote:
@@ -14,13 +15,22 @@ class Quote:
     been seen to repeat the key that they refuse."""
 
     def __init__(self, token: str | None) -> None:
-        self._secrets: tuple[str, ...] = ()
+        self._kept: tuple[str, ...] = ()
+        self._passing: tuple[str, ...] = ()
+        self._lock = threading.Lock()
         self.hide(token)
 
-    def hide(self, secret: str | None) -> None:
-        """From now on this is not to be seen either; also from another thread. Of many, the last few."""
-        if secret and secret not in self._secrets:
-            self._secrets = (secret, *self._secrets)[:_SECRETS]
+    def hide(self, secret: str | None, *, passing: bool = False) -> None:
+        """From now on this is not to be seen either; also from another thread. Of those that pass, the last few."""
+        if not secret:
+            return
+        with self._lock:
+            if secret in self._kept:
+                return
+            if passing:
+                self._passing = (secret, *(known for known in self._passing if known != secret))[:_PASSING]
+            else:
+                self._kept = (*self._kept, secret)
 
     def __call__(self, text: str, longest: int = _WORDS) -> str:
         text = text.encode("utf-8", "replace").decode()  # JSON can name lone surrogates, which msgpack refuses
@@ -29,6 +39,6 @@ class Quote:
 
     def conceal(self, text: str) -> str:
         """The text as it is, but for our keys."""
-        for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
+        for secret in sorted((*self._kept, *self._passing), key=len, reverse=True):  # one may be a part of another
             text = text.replace(secret, "***")
         return text
