@@ -40,6 +40,7 @@ class Conversation(RuleBasedStateMachine):
         self.waiting: list[str] = []  # calls that a script has not answered
         self.excused: set[str] = set()  # utterances of which nobody can know
         self.noticed_before: dict[str, int] = {}  # how many turns the server had noticed when an utterance began
+        self.abandoned: set[str] = set()  # utterances that were interrupted before their words came
         self.given_up = False  # nobody waits for the answer to the last turn
         self.asked = self.voices = 0
         self.pressed = False
@@ -78,6 +79,7 @@ class Conversation(RuleBasedStateMachine):
     def interrupt(self) -> None:
         self.room.order("interrupt")
         self.given_up = True
+        self.abandoned |= self.unwritten()
         if not self.room.session.ready:
             self.excuse()  # what the next session was to be told is not wanted any more
 
@@ -150,10 +152,9 @@ class Conversation(RuleBasedStateMachine):
 
     def excuse_unnoticed(self) -> None:
         """What the server has not noticed by the time when the connection breaks is known to nobody."""
+        self.excused |= self.abandoned & self.unwritten()
         if self.room.state == "hearing" or self.pressed:
             return
-        if self.given_up:
-            self.excuse()
         noticed = len(self.room.of("speech.started"))
         self.excused |= {word for word in self.unwritten() if self.noticed_before.get(word) == noticed}
 
