@@ -1,6 +1,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from voiced.config import Config
 from voiced.supervisor.books import Books
 
@@ -23,27 +25,47 @@ def turn(text: str) -> dict[str, Any]:
     return {"item_id": text, "role": "user", "text": text, "heard": text, "interrupted": False, "played_ms": None}
 
 
-def texts(made: Books, wall_s: float) -> list[str]:
-    return [said["text"] for said in made.history(wall_s)]
+def texts(made: Books) -> list[str]:
+    return [said["text"] for said in made.history]
 
 
 def test_all_of_this_run_is_remembered_and_of_an_earlier_one_what_is_recent(tmp_path: Path) -> None:
     first = books(tmp_path)
     first.said(turn("one"), NOON_S)
-    assert texts(first, NOON_S + 7200) == ["one"], "two hours of one run"
-    assert texts(books(tmp_path, NOON_S + 600), NOON_S + 600) == ["one"]
-    assert texts(books(tmp_path, NOON_S + 2000), NOON_S + 2000) == []
-    assert texts(books(tmp_path, NOON_S + 2000, memory__resume_min=60), NOON_S + 2000) == ["one"]
+    first.said(turn("two"), NOON_S + 7200)
+    assert texts(first) == ["one", "two"], "two hours of one run"
+    assert texts(books(tmp_path, NOON_S + 7800)) == ["two"]
+    assert texts(books(tmp_path, NOON_S + 9200)) == []
+    assert texts(books(tmp_path, NOON_S + 9200, memory__resume_min=60)) == ["two"]
 
 
 def test_what_is_not_to_be_kept_is_remembered_only(tmp_path: Path) -> None:
     made = books(tmp_path, memory__keep=False)
     made.said(turn("one"), NOON_S)
-    assert texts(made, NOON_S) == ["one"]
+    assert texts(made) == ["one"]
     assert not list(tmp_path.glob("turns*"))
     made.configure(config(), NOON_S)
     made.said(turn("two"), NOON_S + 1)
-    assert texts(books(tmp_path), NOON_S + 1) == ["two"]
+    assert texts(books(tmp_path)) == ["two"]
+    assert texts(made) == ["one", "two"]
+
+
+def test_what_is_kept_may_change_in_the_middle_of_a_conversation(tmp_path: Path) -> None:
+    made = books(tmp_path)
+    made.said(turn("one"), NOON_S)
+    for values in ({"memory__keep": False}, {"memory__days": 7}, {"memory__resume_min": 0}):
+        made.configure(config(**values), NOON_S)
+        assert texts(made) == ["one"], values
+    made.said(turn("two"), NOON_S)
+    assert texts(books(tmp_path)) == ["one", "two"], "once each"
+
+
+@pytest.mark.parametrize("leap_s", [365 * DAY_S, -365 * DAY_S])
+def test_a_clock_that_leaps_does_not_end_the_conversation(tmp_path: Path, leap_s: float) -> None:
+    books(tmp_path).said(turn("of an earlier run"), NOON_S - 5)
+    made = books(tmp_path)
+    made.said(turn("one"), NOON_S + leap_s)
+    assert texts(made) == ["of an earlier run", "one"]
 
 
 def test_the_cap_holds_until_the_day_is_over(tmp_path: Path) -> None:
@@ -51,11 +73,32 @@ def test_the_cap_holds_until_the_day_is_over(tmp_path: Path) -> None:
     assert made.exhausted == ""
     assert [topic for topic, _ in made.spent(SPENT, NOON_S)] == ["usage", "error"]
     assert "daily cap" in made.exhausted
-    midnight_s = made.next_day_s
-    assert NOON_S < midnight_s <= NOON_S + DAY_S
-    assert [topic for topic, _ in made.turn_page(midnight_s)] == ["usage"]
+    assert not made.day_is_over(NOON_S + 1)
+    assert made.day_is_over(NOON_S + DAY_S)
+    assert [topic for topic, _ in made.turn_page(NOON_S + DAY_S)] == ["usage"]
     assert made.exhausted == ""
-    assert made.next_day_s > midnight_s
+    assert not made.day_is_over(NOON_S + DAY_S)
+
+
+def test_a_clock_that_leaps_and_comes_back_opens_nothing_and_closes_nothing(tmp_path: Path) -> None:
+    made = books(tmp_path, cost__daily_cap_usd=2.0)
+    made.spent(SPENT, NOON_S)
+    made.turn_page(NOON_S + 365 * DAY_S)
+    assert made.exhausted == ""
+    assert made.day_is_over(NOON_S), "the ledger's day is another"
+    made.turn_page(NOON_S)
+    assert "daily cap" in made.exhausted
+
+    ahead = books(None, NOON_S + DAY_S, cost__daily_cap_usd=2.0)
+    ahead.spent(SPENT, NOON_S)
+    assert "daily cap" in ahead.exhausted
+    assert ahead.day_is_over(NOON_S + DAY_S), "at the next midnight, not a day later"
+
+
+def test_a_cap_that_was_lowered_between_runs_is_told_at_the_start(tmp_path: Path) -> None:
+    books(tmp_path).spent(SPENT, NOON_S)
+    [(topic, error)] = books(tmp_path, cost__daily_cap_usd=1.0).turn_page(NOON_S)
+    assert (topic, error["code"]) == ("error", "cost_cap_reached")
 
 
 def test_a_higher_cap_holds_at_once(tmp_path: Path) -> None:

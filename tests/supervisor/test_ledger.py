@@ -5,8 +5,6 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.supervisor import running
 from voiced.supervisor.ledger import Emissions, Ledger
-from voiced.supervisor.state import day_of
 
 NOW = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
 DAY_S = 86_400
@@ -122,7 +119,7 @@ def test_a_cap_that_was_lowered_between_runs_is_told_at_the_start(home: Path) ->
 def test_midnight_opens_it_again(home: Path) -> None:
     book = ledger(home, 1.0)
     book.spend("response", "m", out(1.0), NOW)
-    midnight = NOW + book.next_day_s(NOW)
+    midnight = NOW + DAY_S / 2
     assert book.roll(midnight - 1) == []
     assert codes(book.roll(midnight)) == ["usage"]
     assert (book.exhausted, today_usd(book, midnight), book.snapshot(midnight)["session"]["usd"]) == ("", 0.0, 1.0)
@@ -222,26 +219,6 @@ def test_an_unknown_kind_is_a_response_and_no_usage_none(home: Path) -> None:
     for usage in nothing:
         book.spend("song", "m", usage, NOW)
     assert (book.snapshot(NOW)["today"]["responses"], today_usd(ledger(home))) == (4, 0.0)
-
-
-@contextmanager
-def zone(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
-    monkeypatch.setenv("TZ", name)
-    time.tzset()
-    try:
-        yield
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-def test_days_of_23_and_25_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    with zone(monkeypatch, "Europe/Berlin"):
-        for day, hours in (((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 12, 31), 24)):
-            midnight = time.mktime((*day, 0, 0, 0, 0, 0, -1))
-            assert ledger(None).next_day_s(midnight) == hours * 3600
-            assert ledger(None).next_day_s(midnight + hours * 3600 - 0.5) == 1.0
-            assert day_of(midnight + hours * 3600) > day_of(midnight + hours * 3600 - 1)
 
 
 # whatever happens --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 from voiced.config import Config
 from voiced.supervisor.journal import Journal
 from voiced.supervisor.ledger import Ledger
+from voiced.supervisor.state import day_of
 from voiced.supervisor.status import Emission
 
 _S_PER_MIN = 60.0
@@ -17,31 +18,32 @@ class Books:
     disk that refuses, or of what can't be priced."""
 
     def __init__(self, config: Config, directory: Path | None, wall_s: float, complain: Callable[[str | None], None]) -> None:
-        self._directory, self._began_s, self._complain = directory, wall_s, complain
+        self._directory, self._complain = directory, complain
         self._config = config
-        self._journal = self._opened(wall_s)
+        self._journal = Journal(*self._kept, config["memory.resume_min"] * _S_PER_MIN, wall_s)
         self._ledger = Ledger(directory, config.table("prices"), config["cost.daily_cap_usd"], wall_s)
-        self.next_day_s = wall_s + self._ledger.next_day_s(wall_s)
 
     def configure(self, config: Config, wall_s: float) -> list[Emission]:
         """Takes other settings."""
-        before, self._config = self._config, config
-        if before.section("memory") != config.section("memory"):
-            self._journal = self._opened(wall_s)
+        before, self._config = self._kept, config
+        if self._kept != before:
+            self._journal.keep(*self._kept, wall_s)
         return self._accounted(self._ledger.configure(config.table("prices"), config["cost.daily_cap_usd"]))
 
-    def _opened(self, wall_s: float) -> Journal:
-        return Journal(self._directory if self._config["memory.keep"] else None, self._config["memory.days"], wall_s)
+    @property
+    def _kept(self) -> tuple[Path | None, int]:
+        """Where what is said is written down, and for how many days it stays there."""
+        return self._directory if self._config["memory.keep"] else None, self._config["memory.days"]
 
     # what was said ---------------------------------------------------------------------------------------------------
 
     def said(self, turn: Mapping[str, Any], wall_s: float) -> None:
         self._complain(self._journal.add(dict(turn), wall_s))
 
-    def history(self, wall_s: float) -> list[dict[str, Any]]:
-        """What a process of the network that starts now should know: all of this run, and what an earlier one left lately."""
-        within_s = max(wall_s - self._began_s, self._config["memory.resume_min"] * _S_PER_MIN)
-        return self._journal.recent(within_s, wall_s)
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """What a process of the network that starts now should know."""
+        return self._journal.turns
 
     # what it cost ----------------------------------------------------------------------------------------------------
 
@@ -59,9 +61,11 @@ class Books:
     def spent(self, data: Mapping[str, Any], wall_s: float) -> list[Emission]:
         return self._accounted(self._ledger.spend(data["kind"], data["model"], data["usage"], wall_s))
 
+    def day_is_over(self, wall_s: float) -> bool:
+        return day_of(wall_s) != self._ledger.today
+
     def turn_page(self, wall_s: float) -> list[Emission]:
-        """A day is over."""
-        self.next_day_s = wall_s + self._ledger.next_day_s(wall_s)
+        """What there is to say at the start and when a day is over."""
         return self._accounted(self._ledger.roll(wall_s))
 
     def _accounted(self, emissions: list[Emission]) -> list[Emission]:

@@ -17,15 +17,29 @@ _LOSS = "what is said now is not written down; make room there or put that right
 
 
 class Journal:
-    """The turns of the conversation. Without a directory they are only remembered, for as long as this run lasts.
+    """The turns of the conversation: of an earlier run what is recent at the start, and all of this one, whatever the clock does.
+    Without a directory they are only remembered, for as long as this run lasts.
 
     A turn is {item_id, role, text, heard, interrupted, played_ms}; "time", unix seconds, is added.
     """
 
-    def __init__(self, directory: Path | None, days: int, wall_s: float) -> None:
-        self._files = DayFiles(directory, "turns", days, day_of(wall_s), _LOSS)
+    def __init__(self, directory: Path | None, days: int, resume_s: float, wall_s: float) -> None:
+        """`resume_s`: how far back an earlier run is gone on with.
+
+        A clock that was set back left turns in the future: those are as recent as they are far from now.
+        """
+        self.keep(directory, days, wall_s)
         self._newest: deque[dict[str, Any]] = deque()
         self._chars = 0
+        self._read()
+        self._newest = deque(turn for turn in self._newest if abs(wall_s - turn["time"]) <= resume_s)
+        self._chars = sum(map(_chars, self._newest))
+
+    def keep(self, directory: Path | None, days: int, wall_s: float) -> None:
+        """From now on writes there, or nowhere."""
+        self._files = DayFiles(directory, "turns", days, day_of(wall_s), _LOSS)
+
+    def _read(self) -> None:
         for day in self._files.days():
             for turn in reversed([row for row in self._files.rows(day, _MOST_BYTES) if _is_turn(row)]):
                 self._newest.appendleft(turn)
@@ -42,12 +56,10 @@ class Journal:
         self._files.append(day_of(wall_s), row)
         return self._files.complaint
 
-    def recent(self, within_s: float, wall_s: float) -> list[dict[str, Any]]:
-        """The turns of the last `within_s`, as they were added, the oldest first; the newest 200 and 48 Ki characters.
-
-        A clock that was set back leaves turns in the future: those are as recent as they are far from now.
-        """
-        return [dict(turn) for turn in self._newest if abs(wall_s - turn["time"]) <= within_s]
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """As they were added, the oldest first; the newest 200 and 48 Ki characters."""
+        return [dict(turn) for turn in self._newest]
 
     def _forget(self) -> bool:
         """Whether anything had to be forgotten, the oldest first."""

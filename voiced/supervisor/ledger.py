@@ -4,7 +4,6 @@ A file a local day has a row for each spending, and one for each warning of the 
 up, only tokens: it is computed from their sums, so that a price that is corrected is so for the whole day.
 """
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +71,11 @@ class Ledger:
         return [("usage", self._shown(self._today)), *self._warnings()]
 
     @property
+    def today(self) -> str:
+        """The day that `exhausted` is about. A clock leaps: whether it is over is seen by looking, not by waiting for midnight."""
+        return self._today
+
+    @property
     def exhausted(self) -> str:
         """Why no session may be opened today, and the way out; "" where one may."""
         spent = self._spent_usd()
@@ -89,11 +93,6 @@ class Ledger:
     def snapshot(self, wall_s: float) -> dict[str, Any]:
         """What the `usage` command answers."""
         return self._shown(day_of(wall_s))
-
-    def next_day_s(self, wall_s: float) -> float:
-        """Seconds until the next local midnight, when what `roll` says may change."""
-        now = time.localtime(wall_s)
-        return max(1.0, time.mktime((now.tm_year, now.tm_mon, now.tm_mday + 1, 0, 0, 0, 0, 0, -1)) - wall_s)
 
     def _shown(self, day: str) -> dict[str, Any]:
         return {

@@ -87,6 +87,7 @@ class Supervisor:
         told_muted = self._status.muted
         try:
             self._tell_settings()
+            self._account(self._books.turn_page(time.time()))
             self._household.man(self._table(self._settings.now.provider))
             while not (self._household.stopping and self._household.gone):
                 asleep_until_s = self._now() + (patience_ms := self._patience_ms()) / 1000
@@ -115,15 +116,14 @@ class Supervisor:
     def _patience_ms(self) -> float:
         deadlines = [*self._household.deadlines, self._control.deadline_s, self._next_ping_s]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
-        day_ms = (self._books.next_day_s - time.time()) * 1000
-        return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000, max(0.0, day_ms))
+        return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
 
     def _keep_time(self) -> None:
         """Everything that is due."""
         now_s = self._now()
         self._household.keep_time(now_s)
         self._control.expire(now_s)
-        if time.time() >= self._books.next_day_s:
+        if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
         if now_s >= self._next_ping_s and self._notify.watchdog_s:
             self._next_ping_s = now_s + self._notify.watchdog_s
@@ -141,7 +141,7 @@ class Supervisor:
             self._status.muted,
             self._household.details(),
             mcp,
-            self._books.history(time.time()),
+            self._books.history,
             self._books.exhausted,
             self._books.record_dir,
         )
