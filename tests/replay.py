@@ -200,7 +200,9 @@ def _text(told: dict[str, Any]) -> bytes:
     if "malformed" in told:
         return str(told["malformed"]).encode()
     if "left_out" in told:
-        return b'{"type": "voiced.left_out"}' if told["left_out"]["type"] else b"\xff"
+        if told["left_out"]["type"]:
+            return b'{"type": "voiced.left_out"}'
+        return b"0" if told["left_out"].get("code") == "invalid_event" else b"\xff"
     return json.dumps(_with_sound(told["event"])).encode()
 
 

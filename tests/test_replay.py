@@ -181,12 +181,12 @@ def test_a_recording_that_is_never_quiet(script: Recorded, capsys: pytest.Captur
 
 def test_turns_of_before_the_recording_are_not_asked_of_a_replay(tmp_path: Path) -> None:
     script = Recorded(tmp_path, tools=[tool("/bin/true")])
-    script.event("conversation.item.input_audio_transcription.completed", item_id="u0", transcript="earlier")
+    script.event("conversation.item.input_audio_transcription.completed", item_id="item_of_the_past_0", transcript="earlier")
     script.wait(3000)
     script.record(True)
     converse(script)
     lines = script.lines()
-    told_again = [line for line in lines if '"id": "u0"' in json.dumps(line)]
+    told_again = [line for line in lines if '"id": "item_of_the_past_0"' in json.dumps(line)]
     assert len(told_again) == 1
     assert not differences(lines)
 

@@ -124,7 +124,7 @@ class Room:
         self._received = 0
         self._attempt = 0
         self.playout = Playout(24 * _DEVICE_MS)
-        ids = (f"client_{number}" for number in itertools.count(1))  # the session must not hold the room
+        ids = (f"client_{number:016}" for number in itertools.count(1))  # the session must not hold the room
         self.session = Session(SETTINGS | settings, Epoch(1), ids.__next__)
         self._client(self.session.begin(self._now))
         self._connect()
@@ -295,7 +295,7 @@ class Room:
                 self._client(self.session.next_lost("nobody answers", self._now))
 
     def _opened(self) -> Link:
-        engine = Engine("joined", now=self._s, wall_s=self._s, make_id=lambda kind: f"{kind}_{next(self._numbers)}")
+        engine = Engine("joined", now=self._s, wall_s=self._s, make_id=lambda kind: f"{kind}_{next(self._numbers):016}")
         link = Link(engine)
         self.links.append(link)
         self._server(link, engine.opened())

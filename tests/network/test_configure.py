@@ -129,7 +129,6 @@ ONE_CHANGE = st.sampled_from(sorted(_LIVE)).flatmap(lambda name: st.tuples(st.ju
 # the session ------------------------------------------------------------------------------------------------------------
 
 
-
 def test_every_setting_has_its_place_in_the_session() -> None:
     assert configure.session(FULL) == {
         "type": "realtime",

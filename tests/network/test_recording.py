@@ -184,7 +184,7 @@ def test_what_makes_no_sense_is_kept_as_it_is(script: Recorded) -> None:
     kept = [{name: line[name] for name in line if name in ("event", "malformed", "left_out")} for line in script.lines()[1:4]]
     assert kept == [
         {"malformed": "no JSON"},
-        {"left_out": {"type": None, "bytes": 2}},
+        {"left_out": {"type": None, "bytes": 2, "code": "invalid_json"}},
         {"event": {"type": "response.output_audio.delta", "delta": "no base64"}},
     ]
 

@@ -246,7 +246,7 @@ def test_what_was_said_long_ago_is_not_answered_any_more() -> None:
     out = script.open()
     assert told(out) == [("user", "what time is it")]
     assert ("ResponseCreate",) not in sent(out)
-    assert [data["code"] for data in published(script.all, "error")] == ["connection_lost"]
+    assert [data["code"] for data in published(script.all, "error")] == ["connection_lost"] * 2  # what was said, and what was to be
 
 
 def test_say_survives_a_lost_connection() -> None:
@@ -382,7 +382,7 @@ def test_each_turn_is_published_once_when_it_is_over() -> None:
     ]
 
 
-@pytest.mark.parametrize(("most", "expected"), [(100, 3), (10, 2), (1, 1)])
+@pytest.mark.parametrize(("most", "expected"), [(100, 3), (10, 2), (5, 1)])
 def test_a_new_session_is_told_the_newest_that_fits(most: int, expected: int) -> None:
     script = Moving(context_chars=most)
     for number in range(3):
@@ -390,6 +390,15 @@ def test_a_new_session_is_told_the_newest_that_fits(most: int, expected: int) ->
     script.lose()
     script.wait(16_000)
     assert told(script.open()) == [("user", f"turn{number}") for number in range(3)][-expected:]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(2, [("user", "st")]), (0, [])])
+def test_what_a_new_session_is_told_has_a_limit(most: int, expected: list[tuple[str, str]]) -> None:
+    script = Moving(context_chars=most)
+    script.say_turn("u1", "the last")
+    script.lose()
+    script.wait(16_000)
+    assert told(script.open()) == expected
 
 
 def test_a_dropped_next_connection_is_closed() -> None:

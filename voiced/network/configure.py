@@ -26,6 +26,7 @@ _DEFAULTS: Settings = {key.name.partition(".")[2]: key.default for key in KEYS.v
 }
 #: What one connection can't change: its address and its key, and the voice, which the first sound locks (realtime-protocol 2.1).
 OF_A_CONNECTION = ("provider", "url", "model", "voice", "token", "token_command", "auth", "ca_file", "proxy")
+_OF_A_SERVER = ("provider", "url", "model")
 #: Updates of a connection that an error may still be about; `session.updated` does not say which one it answers.
 _KEPT = 32
 _SHORTEST_IDLE_MS = 5000  # realtime-protocol 2.3
@@ -227,9 +228,16 @@ class Updates:
         self._before: Values = {}  # what was sent before that
         self._unanswered: list[str] = []
 
+    def successor(self, settings: Settings) -> "Updates":
+        """Those of another connection: what the same server and model refused is not tried again."""
+        updates = Updates(settings, self._new_id)
+        if all(self._live.get(name) == settings.get(name) for name in _OF_A_SERVER):
+            updates._refused = self._refused
+        return updates
+
     def hello(self) -> SessionUpdate:
         """All settings, for a connection that was just made; but for what this server and model refused before."""
-        if any(self._live.get(name) != self._settings.get(name) for name in ("provider", "url", "model")):
+        if any(self._live.get(name) != self._settings.get(name) for name in _OF_A_SERVER):
             self._refused = Refused()
         self._begin()
         return self._update(differing(self._live, {}, self._refused))

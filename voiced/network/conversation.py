@@ -18,10 +18,11 @@ from voiced.network.complaints import Complaints, sane
 from voiced.network.hello import Phase
 from voiced.network.line import Line, Quiet
 from voiced.network.outputs import Fail, Opened, Outbox
+from voiced.network.owed import OWED_AT_MOST_NS
 from voiced.network.quote import MESSAGE, Quote
 from voiced.network.responses import ResponseQueue
 from voiced.network.transcript import Said, Transcript
-from voiced.network.turn import OWED_AT_MOST_NS, Turn
+from voiced.network.turn import Turn
 from voiced.network.voice import Voice
 from voiced.shown import public
 
@@ -45,7 +46,7 @@ class Conversation:
         self.quiet = Quiet()
         self.last_error: str | None = None
         self.exhausted: str = settings.get("exhausted") or ""  # why no session may be opened, or nothing
-        self._closed_ns: MonoNs | None = None
+        self.capped = False  # asleep because it is exhausted, not because nobody spoke
         self.configured()
 
     @property
@@ -85,10 +86,9 @@ class Conversation:
     # the session's life --------------------------------------------------------------------------------------------------
 
     def close(self, phase: Phase, reason: str, now: MonoNs) -> None:
-        if self.line.ready:
-            self._closed_ns = now
         if self.phase is not phase:
             self.line.closed(phase)
+            self.configured()
         self.last_error = reason
         self.leave(now, asleep=phase is Phase.ASLEEP)
         if phase in (Phase.FAILED, Phase.ASLEEP) and self.queue.clear():
@@ -98,8 +98,10 @@ class Conversation:
         """The session of now is over for everything that was under way in it."""
         self.queue.closed()
         self.turn.session_closed(now, asleep=asleep)
-        self.calls.session_closed(now)
+        self.calls.session_closed(now, asleep=asleep)
         self.voice.session_closed(now)
+        for said in self.transcript.give_up_words(self.turn.owed_items):
+            self.said(said)
 
     def fail(self, error: VoicedError, now: MonoNs) -> None:
         if self.phase is Phase.FAILED:
@@ -109,17 +111,29 @@ class Conversation:
         self.out.publish("session", connected=False, reason=error.message, attempt=0, retry_in_s=None)
         self.out.add(Fail(error))  # the supervisor makes an error event of it
 
-    def sleep(self, reason: str, now: MonoNs) -> None:
+    def sleep(self, reason: str, now: MonoNs, *, capped: bool = False) -> None:
+        self.capped = capped
         self.line.sleep(reason)
+        self.configured()
         self.close(Phase.ASLEEP, reason, now)
         self.out.publish("session", connected=False, reason=reason, attempt=0, retry_in_s=None)
         self.out.log(logging.INFO, f"asleep: {reason}")
 
     def take_over(self, now: MonoNs) -> None:
         self.leave(now, asleep=False)
-        self.line.take_over()
+        early = self.line.take_over()
         self.configured()
         self.opened(now, "moved to a new session")
+        for event in early:
+            self.heard_of_mcp(event, now)
+
+    def heard_of_mcp(self, event: events.ServerEvent, now: MonoNs) -> None:
+        """What the server tells of its MCP servers, in items and failures."""
+        match event:
+            case events.ItemAdded(item=item) | events.ItemDone(item=item):
+                self.calls.item_seen(item, now)
+            case events.McpListToolsFailed(item_id=item_id):
+                self.calls.list_failed(item_id, now)
 
     def opened(self, now: MonoNs, reason: str | None = None) -> None:
         """A session is open: it is told the conversation so far, and what the last one did not answer."""
@@ -127,9 +141,10 @@ class Conversation:
         hello = self.line.hello
         self.out.add(Opened({"id": hello.session_id, "model": hello.model}))
         self.out.publish("session", connected=True, reason=reason, attempt=0, retry_in_s=None)
-        if self._closed_ns is not None and now - self._closed_ns > OWED_AT_MOST_NS and self.queue.clear():
-            self.out.error("connection_lost", "the connection was lost for too long; what was asked is not sent any more; ask again")
-        self._closed_ns = None
+        if reason is None:
+            self.quiet.since_ns = None  # nobody was idle who waited for the session
+        if self.queue.drop_older(now - OWED_AT_MOST_NS):
+            self.out.error("connection_lost", "there was no session for too long; what was asked is not sent any more; ask again")
         self.transcript.new_generation()
         self.tell_history()
         self.turn.session_opened(now, self.new_id(), answering=self.calls.thinking)

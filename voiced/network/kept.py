@@ -30,9 +30,9 @@ class KeptSound:
         while frames[0][0] < oldest_ns:
             frames.popleft()
 
-    def since(self, from_ns: int) -> Iterator[bytes]:
-        """The frames that end after `from_ns`."""
-        return (pcm for captured_ns, pcm in self._frames if captured_ns > from_ns)
+    def between(self, from_ns: int, until_ns: int | None) -> Iterator[bytes]:
+        """The frames that end after `from_ns`, up to `until_ns` or now."""
+        return (pcm for captured_ns, pcm in self._frames if captured_ns > from_ns and (until_ns is None or captured_ns <= until_ns))
 
     def forget(self) -> None:
         self._frames.clear()

@@ -11,6 +11,9 @@ from voiced.network.hello import Phase
 from voiced.network.outputs import Answered, Record, Refused
 from voiced.network.turn import PUSH_TO_TALK
 
+#: More than anybody wants to listen to.
+_MOST_WAITING = 32
+
 
 class Orders:
     """Carries them out; `received` is the number of the newest server event that was received by then."""
@@ -45,9 +48,9 @@ class Orders:
 
     def _interrupt(self, order: Order, received: int, now: MonoNs) -> None:
         interruption, under_way = self._talk.stop_answer("interrupt", received, now)
-        self._talk.turn.given_up()
+        expected = self._talk.turn.given_up()
         if interruption is None:
-            self._answer(order, interrupted=under_way, item_id=None, played_ms=0)
+            self._answer(order, interrupted=under_way or expected, item_id=None, played_ms=0)
         else:
             interruption.orders.append(order)
 
@@ -66,7 +69,9 @@ class Orders:
 
     def _say(self, order: Order, received: int, now: MonoNs) -> None:
         self._need_session()
-        self._talk.queue.add(responses.say(order.args["text"], self._talk.new_id()))
+        if len(self._talk.queue) >= _MOST_WAITING:
+            raise NotNow(f"{_MOST_WAITING} requests wait to be said already; `voicectl interrupt` forgets them")
+        self._talk.queue.add(responses.say(order.args["text"], self._talk.new_id(), now))
         self._answer(order, queued=True)
 
     def _need_session(self) -> None:
@@ -101,15 +106,19 @@ class Orders:
     def _configure(self, order: Order, received: int, now: MonoNs) -> None:
         talk, settings = self._talk, order.args["settings"]
         talk.hide_secrets(settings)
-        talk.line.configure(settings, now)
+        talk.line.configure(settings)
         talk.configured()
+        if talk.exhausted and talk.phase is Phase.FAILED:
+            talk.sleep(talk.exhausted, now, capped=True)
+        elif not talk.line.ready and talk.phase is not Phase.ASLEEP:
+            talk.line.wake()
         self._answer(order, moving=talk.settings != settings)
 
     def _budget(self, order: Order, received: int, now: MonoNs) -> None:
         talk = self._talk
         before, talk.exhausted = talk.exhausted, order.args["exhausted"]
         if talk.exhausted and talk.phase is not Phase.FAILED:
-            talk.sleep(talk.exhausted, now)
-        elif before and talk.phase is Phase.ASLEEP:
+            talk.sleep(talk.exhausted, now, capped=True)
+        elif before and talk.capped and talk.phase is Phase.ASLEEP:
             talk.line.wake()
         self._answer(order, asleep=talk.phase is Phase.ASLEEP)

@@ -13,6 +13,7 @@ import msgspec
 
 from voiced.errors import VoicedError
 from voiced.messages import Order
+from voiced.network import events
 from voiced.network.outputs import RunTool
 from voiced.network.quote import Quote
 from voiced.network.reach import password_in
@@ -130,7 +131,7 @@ class Redaction:
         except UnicodeDecodeError:
             words = ""
         if not words or "\\" in words or len(text) > _LONGEST_EVENT:
-            return {"left_out": {"type": None, "bytes": len(text)}}
+            return {"left_out": {"type": None, "bytes": len(text), "code": _complaint(text)}}
         return {"malformed": self._conceal(words)}
 
     # secrets -------------------------------------------------------------------------------------------------------------
@@ -160,3 +161,12 @@ def _sound(base64: Any) -> Any:
         return {AUDIO_BYTES: len(msgspec.convert(base64, bytes))}  # binascii takes four times as long
     except msgspec.ValidationError:
         return base64
+
+
+def _complaint(text: bytes) -> str | None:
+    """What the session finds wrong with a message; it tells each kind once, and so must a replay."""
+    try:
+        events.decode_server(text)
+    except events.WireMalformed as error:
+        return error.code
+    return None

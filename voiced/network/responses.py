@@ -23,6 +23,7 @@ class Wanted(NamedTuple):
     """What is sent, in one go, when the floor is free; the last event is the response.create."""
 
     events: tuple[ClientEvent, ...]
+    asked_ns: int | None = None  # when somebody asked for it who will not wait for ever
 
     @property
     def event_id(self) -> str | None:
@@ -40,13 +41,13 @@ def answer(event_id: str) -> Wanted:
     return Wanted((ResponseCreate(event_id=event_id),))
 
 
-def say(text: str, event_id: str) -> Wanted:
+def say(text: str, event_id: str, asked_ns: int) -> Wanted:
     """The assistant says just this: a response out of the conversation (realtime-protocol 4.6), with nothing to answer."""
     instructions = f"Say exactly the following text aloud, word for word, in its own language, and nothing else:\n\n{text}"
     params = ResponseParams(
         conversation="none", instructions=instructions, input=[], output_modalities=["audio"], tool_choice="none", metadata={PURPOSE: SAY}
     )
-    return Wanted((ResponseCreate(event_id=event_id, response=params),))
+    return Wanted((ResponseCreate(event_id=event_id, response=params),), asked_ns)
 
 
 class ResponseQueue:
@@ -70,7 +71,6 @@ class ResponseQueue:
 
     def next(self, now_ns: int, *, free: bool) -> Wanted | None:
         """What is to be sent now, if anything is."""
-        self._expire(now_ns)
         if not free or self._sent is not None or not self._waiting or now_ns < self._not_before_ns:
             return None
         self._sent = self._waiting.popleft()
@@ -81,7 +81,7 @@ class ResponseQueue:
         """A response.created arrived; true where it is that of a create which was interrupted. With one create under way
         it is taken for ours; a server's own that slipped in between makes ours fail with an error, upon which it is
         sent again."""
-        self._expire(now_ns)
+        self.expire(now_ns)
         cancelled = self._cancelled
         self._settle()
         return cancelled
@@ -96,13 +96,12 @@ class ResponseQueue:
         self._settle()
         if again and not cancelled:
             # The items are in the conversation already; only the create is repeated.
-            self._waiting.appendleft(Wanted(sent.events[-1:]))
+            self._waiting.appendleft(Wanted(sent.events[-1:], sent.asked_ns))
             self._not_before_ns = now_ns + RETRY_AFTER_NS
         return True
 
     def interrupt(self, now_ns: int) -> bool:
         """Forgets what waits; says whether there is a create under way, whose response is unwanted from here on."""
-        self._expire(now_ns)
         self._waiting.clear()
         self._cancelled = self._sent is not None
         return self._cancelled
@@ -116,6 +115,16 @@ class ResponseQueue:
         self._not_before_ns = 0
         self._settle()
 
+    def unwanted(self) -> None:
+        """The answer under way is wanted no more: somebody speaks."""
+        self._cancelled = self._sent is not None
+
+    def drop_older(self, before_ns: int) -> int:
+        """Forgets what was asked for before then; says how much that was."""
+        fresh = [wanted for wanted in self._waiting if wanted.asked_ns is None or wanted.asked_ns >= before_ns]
+        dropped, self._waiting = len(self._waiting) - len(fresh), deque(fresh)
+        return dropped
+
     def clear(self) -> int:
         """Forgets all; says how many were waiting or under way."""
         count = len(self._waiting) + (self._sent is not None)
@@ -123,9 +132,13 @@ class ResponseQueue:
         self._settle()
         return count
 
-    def _expire(self, now_ns: int) -> None:
-        if self._sent is not None and now_ns - self._sent_ns >= CREATED_WITHIN_NS:
-            self._settle()
+    def expire(self, now_ns: int) -> bool:
+        """Gives up the create under way where it is time; true where somebody waited for it."""
+        if self._sent is None or now_ns - self._sent_ns < CREATED_WITHIN_NS:
+            return False
+        waited = not self._cancelled
+        self._settle()
+        return waited
 
     def _settle(self) -> None:
         self._sent = None
@@ -135,10 +148,11 @@ class ResponseQueue:
     def busy(self) -> bool:
         return bool(self._waiting) or self._sent is not None
 
-    @property
-    def wake_ns(self) -> int | None:
-        if not self._waiting:
-            return None
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def wake_ns(self, *, free: bool) -> int | None:
+        """When `next` wants to be called again."""
         if self._sent is not None:
             return self._sent_ns + CREATED_WITHIN_NS
-        return self._not_before_ns
+        return self._not_before_ns if self._waiting and free else None

@@ -14,9 +14,10 @@ from typing import Any
 
 from voiced.errors import VoicedError
 from voiced.messages import Epoch, Message, MicFrame, MonoNs, Order
-from voiced.network import events, reconnect, responses
+from voiced.network import events
 from voiced.network.complaints import Complaints
 from voiced.network.conversation import Conversation
+from voiced.network.faults import Faults
 from voiced.network.hello import Phase
 from voiced.network.orders import Orders
 from voiced.network.outputs import Disconnect, Output
@@ -24,20 +25,6 @@ from voiced.network.quote import MESSAGE, Quote
 from voiced.network.transcript import USER
 from voiced.network.voice import SPEECH_STARTED
 
-#: Errors of everyday races (realtime-protocol 1.8, 4.2): both sides acted at once, and nothing is wrong.
-_RACES = frozenset(
-    {
-        "response_cancel_not_active",
-        "conversation_already_has_active_response",
-        "input_audio_buffer_commit_empty",
-        "item_not_found",
-        "item_truncate_invalid_item_id",
-        "item_delete_invalid_item_id",
-        "unsupported_content_type",
-    }
-)
-_ACTIVE_RESPONSE = "conversation_already_has_active_response"
-_EXPIRED = "session_expired"
 _NS_PER_S = 1_000_000_000
 
 
@@ -58,13 +45,14 @@ class Session:
     ) -> None:
         self._talk = talk = Conversation(settings, epoch, new_id, history, quote or Quote(settings.get("token")))
         self._orders = Orders(talk)
+        self._faults = Faults(talk)
         self._overtaken = 0  # the newest speech_started that was looked at before its turn
         self._state = ""
         voice = talk.voice
         self._handlers: dict[type, Callable[[Any, int, MonoNs], None]] = {
             events.SessionCreated: lambda event, seq, now: talk.line.created(event, now),
             events.SessionUpdated: self._on_session_updated,
-            events.ErrorEvent: self._on_error,
+            events.ErrorEvent: lambda event, seq, now: self._faults.told(event, now),
             events.SpeechStarted: self._on_speech_started,
             events.SpeechStopped: self._on_speech_stopped,
             events.InputAudioCommitted: lambda event, seq, now: talk.turn.committed(event.item_id, now),
@@ -73,9 +61,9 @@ class Session:
             events.TranscriptionFailed: self._on_transcription_failed,
             events.ResponseCreated: self._on_response_created,
             events.ResponseDone: self._on_response_done,
-            events.ItemAdded: lambda event, seq, now: talk.calls.item_seen(event.item, now),
-            events.ItemDone: lambda event, seq, now: talk.calls.item_seen(event.item, now),
-            events.McpListToolsFailed: lambda event, seq, now: talk.calls.list_failed(event.item_id, now),
+            events.ItemAdded: lambda event, seq, now: talk.heard_of_mcp(event, now),
+            events.ItemDone: lambda event, seq, now: talk.heard_of_mcp(event, now),
+            events.McpListToolsFailed: lambda event, seq, now: talk.heard_of_mcp(event, now),
             events.OutputItemAdded: self._on_item_added,
             events.OutputItemDone: self._on_item_done,
             events.OutputAudioDelta: voice.on_audio,
@@ -147,7 +135,7 @@ class Session:
     def begin(self, now: MonoNs) -> list[Output]:
         """The first outputs: the state."""
         if self._talk.exhausted:
-            self._talk.sleep(self._talk.exhausted, now)
+            self._talk.sleep(self._talk.exhausted, now, capped=True)
         return self._after(now)
 
     def connected(self, now: MonoNs, unix_s: float) -> list[Output]:
@@ -170,7 +158,7 @@ class Session:
 
     def rescued(self, now: MonoNs) -> list[Output]:
         """The connection broke: the outputs by which one that is ready takes over; none where there is none."""
-        if self._talk.line.next is None or not self._talk.line.next.ready:
+        if not self._talk.line.next_ready:
             return []
         self._talk.take_over(now)
         return self._after(now)
@@ -182,10 +170,14 @@ class Session:
     def next_feed(self, text: bytes, now: MonoNs) -> list[Output]:
         """A message on the next connection, before that takes over."""
         try:
-            self._talk.line.next_event(events.decode_server(text), now)
+            self._on_next(events.decode_server(text), now)
         except events.WireMalformed as error:
             self._talk.complaints.tell(error.code, error.message, self._talk.out)
         return self._after(now)
+
+    def _on_next(self, event: events.ServerEvent | events.Unknown, now: MonoNs) -> None:
+        if not isinstance(event, events.ErrorEvent) or not self._faults.of_next(event, now):
+            self._talk.line.next_event(event, now)
 
     def next_lost(self, reason: str, now: MonoNs, *, fatal: bool = False) -> list[Output]:
         """The connection that was to take over could not be made, or broke; with `fatal` trying again can't help."""
@@ -231,33 +223,6 @@ class Session:
         if self._talk.line.updated(event):
             self._talk.opened(now)
 
-    def _on_error(self, event: events.ErrorEvent, seq: int, now: MonoNs) -> None:
-        error = event.error
-        code = error.code or error.type or "error"
-        fatal = self._verdict(code, error.message)
-        if fatal is not None:
-            self._talk.fail(fatal, now)
-        elif code == _EXPIRED:
-            self._talk.out.add(Disconnect("the session reached the server's time limit", reconnect.GOING_AWAY))
-        elif code in _RACES:
-            ours = self._talk.queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
-            self._talk.out.log(logging.DEBUG, f"the server says {code}" + ("; asking again" if ours else ""))
-        else:
-            self._refused(error, code, now)
-
-    def _verdict(self, code: str, message: str) -> VoicedError | None:
-        return reconnect.from_code(self._talk.where, self.settings.get("model") or "", code, self._talk.quote(message))
-
-    def _refused(self, error: events.ErrorDetail, code: str, now: MonoNs) -> None:
-        about_settings, opened = self._talk.line.refused(error)
-        if opened:
-            self._talk.opened(now)
-        if about_settings:
-            return
-        if error.event_id is not None:
-            self._talk.queue.refused(error.event_id, now, again=False)
-        self._talk.out.server_error(code, self._talk.quote(error.message) or code, now)
-
     def _on_speech_started(self, event: events.SpeechStarted, seq: int, now: MonoNs) -> None:
         self._talk.calls.interrupted(now)  # also of calls that were not known yet when it was looked at ahead of its turn
         if self._is_new_speech(event, seq):
@@ -270,11 +235,14 @@ class Session:
         self._talk.voice.void(flushed, SPEECH_STARTED, seq - 1, now)
         self._talk.calls.interrupted(now)
         self._talk.queue.drop_answers()  # the server answers what is said now
+        self._talk.queue.unwanted()
         self._talk.turn.speech_started(event, now)
 
     def _on_speech_stopped(self, event: events.SpeechStopped, seq: int, now: MonoNs) -> None:
-        if seq > self._overtaken:  # or it ended a speech before the one that we know of already
+        if seq > self._overtaken:
             self._talk.turn.speech_stopped(event, now)
+        else:
+            self._talk.turn.overtaken(event)
 
     def _on_user_delta(self, event: events.TranscriptionDelta, seq: int, now: MonoNs) -> None:
         self._talk.transcript.add(USER, event.item_id, event.delta, now)
@@ -291,7 +259,7 @@ class Session:
 
     def _on_response_created(self, event: events.ResponseCreated, seq: int, now: MonoNs) -> None:
         unwanted = self._talk.queue.created(now)
-        self._talk.turn.thinking_until_ns = None
+        unwanted = self._talk.turn.response_created(now) or unwanted
         self._talk.voice.on_response_created(event, seq, now, unwanted=unwanted)
         if not self._talk.voice.is_aside(event.response.id):
             self._talk.calls.response_created(event.response.id, now)
@@ -310,20 +278,10 @@ class Session:
         self._talk.voice.on_response_done(event, seq, now)
         self._talk.calls.response_done(response.id, response.status, response.output, now)
         self._talk.spent("response", self._talk.line.hello.model or self.settings.get("model") or "", response.usage)
-        if not aside and response.status != "cancelled":
+        if not aside and response.status != "cancelled" and not self._talk.calls.pending:
             self._talk.turn.answered()
         if response.status in ("failed", "incomplete"):
-            self._answer_failed(response, now, aside=aside)
-
-    def _answer_failed(self, response: events.Response, now: MonoNs, *, aside: bool) -> None:
-        details = response.status_details or events.StatusDetails()
-        error = details.error or events.ErrorDetail()
-        fatal = self._verdict(error.code or "", error.message) if error.code else None
-        if fatal is not None:
-            self._talk.fail(fatal, now)
-        elif self.settings.get("report_aloud") and not aside:  # or a failure to say so would be said, for ever
-            why = self._talk.quote(error.message or details.reason or "the server gives no reason")
-            self._talk.queue.add(responses.say(f"My answer failed: {why}", self._talk.new_id()))
+            self._faults.answer_failed(response, now, aside=aside)
 
     # playback and tools --------------------------------------------------------------------------------------------------
 
@@ -365,7 +323,7 @@ class Session:
             self._talk.calls.wake_ns,
             self._talk.turn.wake_ns,
             self._talk.transcript.wake_ns,
-            self._talk.queue.wake_ns if self._free else None,
+            self._talk.queue.wake_ns(free=self._free),
             self._idle_ns,
         )
         return min((time for time in times if time is not None), default=None)
@@ -377,7 +335,7 @@ class Session:
         self._talk.line.tick(now)
         self._talk.voice.tick(now)
         self._talk.calls.tick(now)
-        if self._talk.turn.tick(now):
+        if self._talk.turn.tick(now, ready=self.ready):
             self._talk.out.log(logging.WARNING, "the key was down for too long; taken for released")
             self._talk.turn.release(now, self._talk.new_id(), ready=self._talk.line.ready)
         for said in self._talk.transcript.due(now):
@@ -408,6 +366,8 @@ class Session:
 
     def _after(self, now: MonoNs) -> list[Output]:
         self._talk.voice.settle()
+        if self._talk.queue.expire(now):
+            self._talk.out.error("response_missing", "the server did not answer a request for a response; ask again")
         self._talk.look_how_quiet(now)
         if self._talk.line.step(self._talk.quiet, now):
             self._talk.take_over(now)

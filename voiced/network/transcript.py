@@ -9,7 +9,7 @@ thousand deltas a second, and whoever shows them wants the newest state, not a p
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from voiced.network.events import Content, Item
@@ -24,6 +24,8 @@ _LONGEST_TEXT = 200_000
 _FASTEST_LETTERS_PER_S = 25
 #: The API's limit for ids that a client chooses; servers of others make longer ones.
 _LONGEST_ID = 32
+#: Shorter ones are counted by a server, and so will be those of the next session.
+_SHORTEST_ID = 16
 
 USER = "user"
 ASSISTANT = "assistant"
@@ -41,6 +43,7 @@ class Said(NamedTuple):
 class _Turn:
     __slots__ = (
         "aside",
+        "asked",
         "born_in",
         "due_ns",
         "final",
@@ -60,6 +63,7 @@ class _Turn:
         self.born_in = known_in
         self.known_in = known_in  # the generation whose server has it
         self.over = False
+        self.asked = False  # typed, and not told to any server yet
         self.aside = False  # said, but no part of the conversation
         self.heard: str | None = None
         self.item_id = item_id
@@ -137,8 +141,17 @@ class Transcript:
 
     def typed(self, item_id: str, text: str) -> Said | None:
         """A turn of the user's in writing, of which the server does not know yet."""
-        self._turn(USER, item_id).known_in = -1
+        turn = self._turn(USER, item_id)
+        turn.known_in, turn.asked = -1, True
         return self.finish(USER, item_id, text)
+
+    def give_up_words(self, still_owed: Collection[str]) -> Iterator[Said]:
+        """No more words come for the user's turns, but those that the next session is told again: what came of them stays."""
+        for turn in list(self._turns.values()):
+            if turn.role == USER and turn.pieces and not turn.final and turn.item_id not in still_owed:
+                said = self.finish(USER, turn.item_id)
+                if said is not None:
+                    yield said
 
     def knows(self, item_id: str) -> bool:
         """Whether the words of this item are known."""
@@ -197,11 +210,15 @@ class Transcript:
         for turn in reversed(unknown):
             turn.known_in = self.generation
             words = turn.heard or ""
-            if turn.aside or not words or most_chars < 0:
+            if turn.aside or not words:
                 continue
-            most_chars -= len(words)
-            if most_chars >= 0 or not items:  # the newest is told whatever its length
-                items.append(_item(turn, words))
+            ours, turn.asked = turn.asked, False
+            if not ours and len(words) > most_chars:
+                words = "" if items or most_chars <= 0 else words[-most_chars:]
+                most_chars = 0
+            if words:
+                most_chars -= len(words)
+                items.append(_item(turn, words, ours=ours))
         return items[::-1]
 
     def new_generation(self) -> None:
@@ -264,9 +281,9 @@ def heard_of(text: str, played_ms: int, received_ms: int) -> str:
     return text[: text.rfind(" ", 0, letters + 1) + 1].rstrip()
 
 
-def _item(turn: _Turn, words: str) -> Item:
-    """The assistant's sound can't be given to a session, its words can (realtime-protocol 1.5)."""
+def _item(turn: _Turn, words: str, *, ours: bool) -> Item:
+    """`ours`: its id is one that we gave, and that was answered to whoever asked. The assistant's sound can't be given to a session, its words can (realtime-protocol 1.5)."""
     kind = "input_text" if turn.role == USER else "output_text"
     words = f"{words} …" if turn.interrupted else words
-    item_id = turn.item_id if len(turn.item_id) <= _LONGEST_ID else None
+    item_id = turn.item_id if ours or _SHORTEST_ID <= len(turn.item_id) <= _LONGEST_ID else None
     return Item(type="message", role=turn.role, id=item_id, content=[Content(type=kind, text=words)])

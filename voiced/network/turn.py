@@ -5,7 +5,6 @@ turn again: by its words where they are known, else by its sound.
 """
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 from voiced.messages import BYTES_PER_MS, MicFrame, MonoNs
@@ -13,6 +12,7 @@ from voiced.network import events
 from voiced.network.complaints import sane
 from voiced.network.kept import RECENT_NS, KeptSound
 from voiced.network.outputs import Outbox, Output, SendEvent
+from voiced.network.owed import Debts, Owed
 from voiced.network.responses import ResponseQueue, answer
 from voiced.network.transcript import USER, Transcript
 
@@ -20,8 +20,6 @@ _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 #: After the user's last word the server answers within a second or two; later, nobody is thinking any more.
 _THINKING_AT_MOST_NS = 10 * _NS_PER_S
-#: Who is not answered by then has given up, too: what was said while there was no connection is not sent minutes later.
-OWED_AT_MOST_NS = 15 * _NS_PER_S
 #: A turn's words come within seconds, or not at all.
 _WORDS_WITHIN_NS = 5 * _NS_PER_S
 #: Sound from before the press: people press while they begin to speak.
@@ -31,23 +29,7 @@ _SHORTEST_TURN_MS = 100
 #: Told again to the next server, although nobody was heard: the last one may not have noticed yet.
 _BEFORE_CLOSE_NS = 1 * _NS_PER_S
 
-#: More turns in a row that nobody answers are not remembered.
-_MOST_OWED = 8
-
 PUSH_TO_TALK = "push_to_talk"
-
-
-class _Owed:
-    """The turn that an answer is owed to."""
-
-    __slots__ = ("began_ns", "committed", "earlier", "ended_ns", "item_id")
-
-    def __init__(self, began_ns: int, item_id: str | None, earlier: tuple["_Owed", ...] = ()) -> None:
-        self.began_ns = began_ns
-        self.item_id = item_id  # None: not known yet
-        self.earlier = earlier  # turns before it that were not answered
-        self.ended_ns: int | None = None  # the user's last word
-        self.committed = False  # push-to-talk: released
 
 
 class Turn:
@@ -58,6 +40,8 @@ class Turn:
         self.muted = False
         self.item_id: str | None = None
         self.thinking_until_ns: int | None = None
+        self._refuse_until_ns: int | None = None  # the next response is wanted no more
+        self._pressed_ns = 0
         self._release_ns: int | None = None  # when a key is held for too long
         self._over_ns = 0  # what was said before belongs to a turn that is over
         self._talk_limit_ns = 0
@@ -65,7 +49,7 @@ class Turn:
         self._queue = queue
         self._transcript = transcript
         self._kept = KeptSound()
-        self._owed: _Owed | None = None
+        self._debts = Debts(transcript.knows)
         self._closed_ns: int | None = None
         self._captured_ns: MonoNs | None = None  # the end of the newest frame
         self._sent_bytes = 0  # to the session of now
@@ -74,21 +58,35 @@ class Turn:
         self._transcribed = False
 
     def configure(self, settings: dict[str, Any]) -> None:
-        self.mode = settings.get("mode") or "vad"
+        mode = settings.get("mode") or "vad"
         self._talk_limit_ns = int(settings.get("talk_limit_s") or 120) * _NS_PER_S
         self._transcribed = bool(settings.get("transcription_model"))
-        if self.pressed and self.mode != PUSH_TO_TALK:
-            self.pressed = self.hearing = False
+        if mode != self.mode:
+            self._abandon()
+        self.mode = mode
+
+    def _abandon(self) -> None:
+        """What was said in one mode is no turn of the other."""
+        if self.hearing:
+            self._publish_stop(self.item_id, None, "local" if self.pressed else "server")
+        self.hearing = self.pressed = False
+        self._release_ns = self.thinking_until_ns = None
+        self._debts.paid()
 
     @property
     def busy(self) -> bool:
         """Somebody speaks, or waits for an answer, or for words to be written down."""
-        return self.hearing or self._owed is not None or bool(self._awaited)
+        return self.hearing or bool(self._debts) or bool(self._awaited)
 
     @property
     def waiting_state(self) -> str:
         """The state while nothing goes on: with push-to-talk nobody listens."""
         return "idle" if self.mode == PUSH_TO_TALK else "listening"
+
+    @property
+    def owed_items(self) -> set[str]:
+        """The items of turns that are told again."""
+        return {owed.item_id for owed in self._debts if owed.item_id is not None}
 
     # the microphone ------------------------------------------------------------------------------------------------------
 
@@ -96,15 +94,15 @@ class Turn:
         """One frame. Push-to-talk sends only what is spoken while pressed."""
         self.muted = frame.muted
         self._captured_ns = frame.captured_ns
-        self._kept.add(frame.captured_ns, pcm, self._untold_since_ns)
+        self._kept.add(frame.captured_ns, pcm, self._debts.untold_since_ns())
         if not ready or (self.mode == PUSH_TO_TALK and not self.pressed):
             return []
         self._sent_bytes += len(pcm)
         self._pressed_bytes += len(pcm)
         return [SendEvent(events.InputAudioAppend(audio=pcm))]
 
-    def _replay(self, from_ns: int) -> None:
-        for pcm in self._kept.since(from_ns):
+    def _replay(self, from_ns: int, until_ns: int | None = None) -> None:
+        for pcm in self._kept.between(from_ns, until_ns):
             self._sent_bytes += len(pcm)
             self._pressed_bytes += len(pcm)
             self._out.send(events.InputAudioAppend(audio=pcm))
@@ -114,22 +112,33 @@ class Turn:
     def speech_started(self, event: events.SpeechStarted, now: MonoNs) -> None:
         self.item_id = event.item_id
         self.hearing = True
-        self.thinking_until_ns = None
+        self.thinking_until_ns = self._refuse_until_ns = None
         began_ns = self._when(event.audio_start_ms, now)
-        if self._owed is not None and self._owed.item_id is None:
-            self._owed.item_id = event.item_id  # it was told again, and this server has heard it now
-            self._owed.began_ns = min(self._owed.began_ns, began_ns)
-            self._owed.ended_ns = None
+        newest = self._debts.newest
+        if newest is not None and newest.item_id is None:
+            newest.item_id = event.item_id  # it was told again, and this server has heard it now
+            newest.began_ns = min(newest.began_ns, began_ns)
+            newest.ended_ns = None
         else:
-            self._owe(began_ns, event.item_id)
+            self._debts.add(began_ns, event.item_id)
         self._transcript.announce(USER, event.item_id)
         self._out.publish("speech.started", item_id=event.item_id, audio_ms=sane(event.audio_start_ms), source="server")
 
     def speech_stopped(self, event: events.SpeechStopped, now: MonoNs) -> None:
-        self.hearing = False
         self._over_ns = self._when(event.audio_end_ms, now)
+        self._stop_hearing(event.item_id, event.audio_end_ms, now)
+
+    def overtaken(self, event: events.SpeechStopped) -> None:
+        """The end of a speech before the one that is heard now."""
+        self._publish_stop(event.item_id, event.audio_end_ms, "server")
+
+    def _stop_hearing(self, item_id: str, audio_ms: int | None, now: MonoNs) -> None:
+        self.hearing = False
         self._wait_for_answer(now)
-        self._out.publish("speech.stopped", item_id=event.item_id, audio_ms=sane(event.audio_end_ms), source="server")
+        self._publish_stop(item_id, audio_ms, "server")
+
+    def _publish_stop(self, item_id: str | None, audio_ms: int | None, source: str) -> None:
+        self._out.publish("speech.stopped", item_id=item_id, audio_ms=sane(audio_ms), source=source)
 
     def _when(self, audio_ms: int, now: MonoNs) -> int:
         """A time of the server's clock, which counts the sound of this session (realtime-protocol 3.4), by ours."""
@@ -139,7 +148,9 @@ class Turn:
 
     def committed(self, item_id: str, now: MonoNs) -> None:
         self._transcript.announce(USER, item_id)
-        nameless = (owed for owed in self._all_owed if owed.item_id is None and (owed.committed or self.mode != PUSH_TO_TALK))
+        if self.hearing and item_id == self.item_id:
+            self._stop_hearing(item_id, None, now)  # servers have been seen to leave out speech_stopped
+        nameless = (owed for owed in self._debts if owed.item_id is None and (owed.released_ns or self.mode != PUSH_TO_TALK))
         if (owed := next(nameless, None)) is not None:
             owed.item_id = item_id
         if self._transcribed:
@@ -151,8 +162,8 @@ class Turn:
 
     def _wait_for_answer(self, now: MonoNs) -> None:
         self.thinking_until_ns = now + _THINKING_AT_MOST_NS
-        if self._owed is not None:
-            self._owed.ended_ns = now
+        if self._debts.newest is not None:
+            self._debts.newest.ended_ns = now
 
     # push-to-talk --------------------------------------------------------------------------------------------------------
 
@@ -160,10 +171,11 @@ class Turn:
         """The turn begins a little before the press. Whatever sounds was interrupted already."""
         self.pressed = self.hearing = True
         self.item_id = None
-        self.thinking_until_ns = None
+        self.thinking_until_ns = self._refuse_until_ns = None
+        self._pressed_ns = now
         self._release_ns = now + self._talk_limit_ns
         began_ns = max(now - BEFORE_PRESS_NS, self._over_ns)
-        self._owe(began_ns, None)
+        self._debts.add(began_ns, None)
         self._pressed_bytes = 0
         if ready:
             self._out.send(events.InputAudioClear())
@@ -174,125 +186,114 @@ class Turn:
         self.pressed = self.hearing = False
         self._release_ns = None
         self._over_ns = now
-        self._out.publish("speech.stopped", item_id=None, audio_ms=None, source="local")
-        if self._pressed_bytes < _SHORTEST_TURN_MS * BYTES_PER_MS and ready:
-            self._out.send(events.InputAudioClear())
-            self._owed = None
+        self._publish_stop(None, None, "local")
+        owed = self._debts.newest
+        if owed is None:
+            return
+        spoken_ms = self._pressed_bytes // BYTES_PER_MS if ready else (now - self._pressed_ns) // _NS_PER_MS
+        if spoken_ms < _SHORTEST_TURN_MS:
+            self._debts.remove(owed)
+            if ready:
+                self._out.send(events.InputAudioClear())
             self._out.log(logging.INFO, f"the key was down for less than {_SHORTEST_TURN_MS} ms; nothing was said")
             return
+        owed.released_ns = now
         self._wait_for_answer(now)
-        if self._owed is not None:
-            self._owed.committed = True
         if ready:
-            self._commit(new_id)
-
-    def _commit(self, new_id: str) -> None:
-        self._out.send(events.InputAudioCommit())
-        self._queue.add(answer(new_id))
+            self._out.send(events.InputAudioCommit())
+            self._queue.add(answer(new_id))
 
     # the answer ----------------------------------------------------------------------------------------------------------
 
     def typed(self, item_id: str, now: MonoNs) -> None:
         """A turn in writing, to which an answer is asked for."""
-        if self._owed is None or self._written(self._owed):
-            self._owe(now, item_id)
-        if self._owed is not None and not self.hearing:
-            self._owed.ended_ns = now
-
-    def _owe(self, began_ns: int, item_id: str | None) -> None:
-        """A turn has begun."""
-        self._owed = _Owed(began_ns, item_id, tuple(self._all_owed)[-_MOST_OWED:])
-
-    @property
-    def _all_owed(self) -> Iterator[_Owed]:
-        """The turns that are not answered, oldest first."""
-        if self._owed is not None:
-            yield from self._owed.earlier
-            yield self._owed
-
-    def _written(self, owed: _Owed) -> bool:
-        """Its words are known, and told to every session."""
-        return owed.item_id is not None and self._transcript.knows(owed.item_id)
-
-    @property
-    def _untold_since_ns(self) -> int | None:
-        """When the first turn began of which there is just the sound."""
-        return min((owed.began_ns for owed in self._all_owed if not self._written(owed)), default=None)
+        self._refuse_until_ns = None
+        self._debts.add(now, item_id).ended_ns = now
 
     def thinking(self, now: MonoNs) -> None:
         self.thinking_until_ns = now + _THINKING_AT_MOST_NS
 
     def answered(self) -> None:
-        """The answer sounds, is over without a sound, or is wanted no more."""
-        if not self.hearing:
-            self._owed = None
+        """The answer sounds, or is over without a sound."""
+        self._debts.paid(but_newest=self.hearing)
         self.thinking_until_ns = None
 
-    def given_up(self) -> None:
-        """Nobody waits for an answer any more: it was interrupted."""
-        if not self.hearing:
-            self._owed = None
+    def given_up(self) -> bool:
+        """Nobody waits for an answer any more: it was interrupted. True where the server was about to begin one, which is
+        refused when it comes."""
+        self._debts.paid(but_newest=self.hearing)
+        self._refuse_until_ns, self.thinking_until_ns = self.thinking_until_ns, None
+        return self._refuse_until_ns is not None
+
+    def response_created(self, now: MonoNs) -> bool:
+        """The server begins an answer; true where it is wanted no more."""
+        refused = self._refuse_until_ns is not None and now < self._refuse_until_ns
+        self.thinking_until_ns = self._refuse_until_ns = None
+        return refused
 
     # another session -----------------------------------------------------------------------------------------------------
 
     def session_closed(self, now: MonoNs, *, asleep: bool) -> None:
         """Of a turn that the server was hearing there is the sound; push-to-talk goes on."""
-        if self.hearing and not self.pressed and self._owed is not None:
-            self._owed.ended_ns = now  # it may not be, but that is the last we know
-        self._closed_ns = None if asleep else now
+        if self.hearing and not self.pressed and self._debts.newest is not None:
+            self._debts.newest.ended_ns = now  # it may not be, but that is the last we know
+        if self._closed_ns is None:
+            self._closed_ns = now
         if asleep:
-            self._owed = None
+            self._closed_ns = None
+            self._debts.paid()
             self._kept.forget()
-        self.hearing = self.pressed
-        self.thinking_until_ns = None
+        self.hearing = self.pressed = self.pressed and not asleep
+        self.thinking_until_ns = self._refuse_until_ns = None
         self._awaited.clear()
         self._sent_bytes = 0
 
-    def session_opened(self, now: MonoNs, new_id: str, *, answering: bool) -> bool:
-        """Tells the new session what the last one was not told, or did not answer; true where that was a turn. While the outputs
-        of tools are to come (`answering`), the answer comes with them.
+    def session_opened(self, now: MonoNs, new_id: str, *, answering: bool) -> None:
+        """Tells the new session what the last one was not told, or did not answer. While the outputs of tools are to come
+        (`answering`), the answer comes with them.
 
         Words, where they are known, are in the conversation that the new session was told already.
         """
-        owed, self._owed = self._owed, None
-        if owed is not None and now - (owed.ended_ns if owed.ended_ns is not None else now) > OWED_AT_MOST_NS:
-            owed = None
         closed_ns, self._closed_ns = self._closed_ns, None
-        if owed is None:
-            if closed_ns is not None and self.mode != PUSH_TO_TALK:
-                self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS, self._over_ns))
-            return False
-        self._owed = owed
-        if self._written(owed):
-            if not answering:
-                self._queue.add(answer(new_id))
+        self._expire(now, ready=False)
+        spoken = self._debts.by_sound()
+        if spoken and self.mode == PUSH_TO_TALK:
+            self._talk_again(spoken, new_id)
+        elif spoken:
+            self._replay(spoken[0].began_ns)
+            self._debts.merge(spoken)
+            spoken[0].item_id = None
+        elif self._debts and not answering:
+            self._queue.add(answer(new_id))
             self.thinking(now)
-            return True
-        owed.began_ns = self._untold_since_ns or owed.began_ns
-        owed.item_id, owed.earlier = None, ()
-        self._pressed_bytes = 0
-        self._replay(owed.began_ns)
-        if self.mode == PUSH_TO_TALK and owed.committed:
-            self._commit(new_id)
-        return True
+        elif closed_ns is not None and self.mode != PUSH_TO_TALK:
+            self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS, self._over_ns))
+
+    def _talk_again(self, spoken: list[Owed], new_id: str) -> None:
+        """What was said while the key was down, turn by turn, and nothing of what was said in between."""
+        for owed in spoken:
+            owed.item_id = None
+            self._pressed_bytes = 0
+            self._replay(owed.began_ns, owed.released_ns)
+            if owed.released_ns is not None:
+                self._out.send(events.InputAudioCommit())
+                self._queue.add(answer(new_id))
 
     # time ----------------------------------------------------------------------------------------------------------------
 
     @property
     def wake_ns(self) -> int | None:
-        times = (self.thinking_until_ns, self._release_ns, self._owed_until_ns, *self._awaited.values())
+        times = (self.thinking_until_ns, self._release_ns, self._debts.until_ns, *self._awaited.values())
         return min((time for time in times if time is not None), default=None)
 
-    @property
-    def _owed_until_ns(self) -> int | None:
-        owed = self._owed
-        return None if owed is None or owed.ended_ns is None else owed.ended_ns + OWED_AT_MOST_NS
-
-    def tick(self, now: MonoNs) -> bool:
+    def tick(self, now: MonoNs, *, ready: bool) -> bool:
         """What is due; true where a key was held for too long and is to be released."""
         if self.thinking_until_ns is not None and now >= self.thinking_until_ns:
             self.thinking_until_ns = None
-        if self._owed_until_ns is not None and now >= self._owed_until_ns:
-            self._owed = None
+        self._expire(now, ready=ready)
         self._awaited = {item_id: until_ns for item_id, until_ns in self._awaited.items() if now < until_ns}
         return self._release_ns is not None and now >= self._release_ns
+
+    def _expire(self, now: MonoNs, *, ready: bool) -> None:
+        if self._debts.expire(now) and not ready:
+            self._out.error("connection_lost", "there was no session for too long; what you said was not answered; say it again")

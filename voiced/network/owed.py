@@ -1,0 +1,76 @@
+"""The turns of the user's that no answer has come to: what another session has to be told again. Pure."""
+
+from collections.abc import Callable, Iterator
+
+_NS_PER_S = 1_000_000_000
+#: Who is not answered by then has given up, too: what was said while there was no connection is not sent minutes later.
+OWED_AT_MOST_NS = 15 * _NS_PER_S
+#: More turns in a row that nobody answers are not remembered.
+_MOST_OWED = 8
+
+
+class Owed:
+    """A turn that an answer is owed to."""
+
+    __slots__ = ("began_ns", "ended_ns", "item_id", "released_ns")
+
+    def __init__(self, began_ns: int, item_id: str | None) -> None:
+        self.began_ns = began_ns
+        self.item_id = item_id  # None: the server has not named it
+        self.ended_ns: int | None = None  # the user's last word
+        self.released_ns: int | None = None  # push-to-talk: where its sound ends
+
+
+class Debts:
+    """They, oldest first. `knows` says whether the words of an item are known."""
+
+    def __init__(self, knows: Callable[[str], bool]) -> None:
+        self._knows = knows
+        self._owed: list[Owed] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._owed)
+
+    def __iter__(self) -> Iterator[Owed]:
+        return iter(list(self._owed))
+
+    @property
+    def newest(self) -> Owed | None:
+        return self._owed[-1] if self._owed else None
+
+    def add(self, began_ns: int, item_id: str | None) -> Owed:
+        """A turn has begun."""
+        self._owed = [*self._owed, Owed(began_ns, item_id)][-_MOST_OWED:]
+        return self._owed[-1]
+
+    def remove(self, owed: Owed) -> None:
+        self._owed.remove(owed)
+
+    def paid(self, *, but_newest: bool = False) -> None:
+        """They are answered, or nobody waits for an answer any more."""
+        self._owed = self._owed[-1:] if but_newest else []
+
+    def by_sound(self) -> list[Owed]:
+        """Those whose words are not known."""
+        return [owed for owed in self._owed if owed.item_id is None or not self._knows(owed.item_id)]
+
+    def untold_since_ns(self) -> int | None:
+        """When the first of them began."""
+        return min((owed.began_ns for owed in self.by_sound()), default=None)
+
+    def merge(self, spoken: list[Owed]) -> None:
+        """Several turns that a server hears again become the one that it makes of them."""
+        first = spoken[0]
+        first.ended_ns = spoken[-1].ended_ns
+        self._owed = [owed for owed in self._owed if owed is first or owed not in spoken]
+
+    def expire(self, now: int) -> int:
+        """Drops those that ended too long ago; says how many."""
+        fresh = [owed for owed in self._owed if owed.ended_ns is None or now - owed.ended_ns < OWED_AT_MOST_NS]
+        dropped, self._owed = len(self._owed) - len(fresh), fresh
+        return dropped
+
+    @property
+    def until_ns(self) -> int | None:
+        """When `expire` has something to do."""
+        return min((owed.ended_ns + OWED_AT_MOST_NS for owed in self._owed if owed.ended_ns is not None), default=None)
