@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from voiced import logs
@@ -57,18 +58,16 @@ class _Network:
         self._due_ns = 0  # when the next whole turn of the loop is due
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
         self._since: float | None = None  # unix seconds
-        self._opened = 0
         self._stale = 0  # frames of the microphone in a row that came too late
 
     # the loop ------------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        try:
+        with ExitStack() as leaving:  # also for a bug: what is open is closed, whatever else fails
+            leaving.callback(self._uplink.close)
+            leaving.callback(self._programs.stop_all)
+            leaving.callback(self._recorder.close)  # first: what led to a bug is what it is for
             self._loop()
-        finally:
-            self._recorder.close()  # what led to a bug is what it is for
-        self._programs.stop_all()
-        self._uplink.close()
 
     def _loop(self) -> None:
         self._do(self._session.begin(now_ns()))
@@ -172,7 +171,7 @@ class _Network:
                 self._since = None
                 self._uplink.close()
             case outputs.Wake():
-                self._uplink.connect()
+                self._uplink.wake()
             case outputs.RunTool():
                 if (ended := self._programs.start(output)) is not None:
                     self._tool_ended(ended, now_ns())
@@ -217,7 +216,6 @@ class _Network:
     def _open(self, detail: dict[str, Any]) -> None:
         self._uplink.healthy(now_ns())
         self._since = time.time()
-        self._opened += 1
         stats = self._stats()
         self._child.log(logging.INFO, f"the session with {stats['url']} is open")
         self._child.ready(**{**stats, **detail})
@@ -225,7 +223,7 @@ class _Network:
     def _stats(self) -> dict[str, Any]:
         """The session as `status` shows it."""
         facts = self._session.facts(time.time())
-        return {**facts, "since": self._since if facts["connected"] else None, "reconnects": max(0, self._opened - 1)}
+        return {**facts, "since": self._since if facts["connected"] else None, "reconnects": self._uplink.reconnects}
 
 
 if __name__ == "__main__":

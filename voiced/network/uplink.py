@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from voiced.child import Child, now_ns
-from voiced.errors import VoicedError
+from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
 from voiced.network import events, reconnect
 from voiced.network.hello import Phase
@@ -119,6 +119,9 @@ class Uplink:
         self._inbox = Inbox()
         self._backoff = reconnect.Backoff()
         self._retry_ns: MonoNs | None = None
+        self._serving = self._broken = False  # a session is open; the last one was lost
+        #: How often a session was opened after one was lost.
+        self.reconnects = 0
         self._events_a_turn = _EVENTS_AT_A_TIME
         self._asleep_ns = _time_asleep_ns()
 
@@ -172,7 +175,7 @@ class Uplink:
             self._ended(wire.ended, now)
         following = None if self._next is None else self._next.wire
         if following is not None and following.ended is not None:
-            self._next_lost(following.ended.reason, now, fatal=False)
+            self._next_lost(self._why(following.ended, self._session.next_settings), now)
 
     def due_ns(self, now: MonoNs) -> int | None:
         """When the next turn is due, whether or not anything happens before."""
@@ -182,6 +185,11 @@ class Uplink:
         return min((time for time in times if time is not None), default=None)
 
     # the connection of now -----------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Makes a connection because somebody wants one: what failed before says nothing about it."""
+        self._backoff.forget()
+        self.connect()
 
     def connect(self) -> None:
         """Makes a connection, at once."""
@@ -196,6 +204,8 @@ class Uplink:
     def healthy(self, now: MonoNs) -> None:
         """The session is open."""
         self._backoff.opened(now)
+        self.reconnects += self._broken
+        self._serving, self._broken = True, False
 
     def disconnect(self, code: int, reason: str) -> None:
         """Closes the connection; another follows."""
@@ -205,13 +215,18 @@ class Uplink:
     def close(self) -> None:
         """Closes whatever is open; nothing follows."""
         self._retry_ns = None
+        self._serving = self._broken = False
         self._drop()
         self.drop_next()
 
     def _drop(self) -> None:
+        """Leaves the connection; what it still brought is void."""
         if self._link is not None:
             self._link.drop()
             self._link = None
+        if self._inbox:
+            self._inbox.clear()
+            self._session.skipped(self._inbox.received)
 
     def _opened(self, link: Link, now: MonoNs) -> None:
         try:
@@ -228,6 +243,8 @@ class Uplink:
         for text in wire.receive(now):
             if self._inbox.put(text):
                 self._do(self._session.overtake(text, self._inbox.received, now))
+                if self._link is not link:  # the session has left it; the rest is void
+                    return
         self._events_a_turn = 1 if wire.flooded else _EVENTS_AT_A_TIME
         if wire.ended is not None:
             link.end(wire.ended)
@@ -238,11 +255,15 @@ class Uplink:
             self._do(wanted)
             return
         self._drop()
-        settings = self._session.settings
+        self._broken = self._broken or self._serving
+        self._serving = False
+        self._lost(self._why(ended, self._session.settings), now, expired=reconnect.expired(ended.code, ended.said))
+
+    def _why(self, ended: ConnectionEnded, settings: dict[str, object]) -> VoicedError:
+        """The error behind the end of a connection that was made with these settings."""
         where, model = target(settings).where, str(settings.get("model") or "")
         error = reconnect.from_close(where, model, ended.code, self._quote(ended.said))
-        expired = reconnect.expired(ended.code, ended.said)
-        self._lost(error or reconnect.broken(ended.code, ended.reason), now, expired=expired)
+        return error or reconnect.broken(ended.code, ended.reason)
 
     def _lost(self, error: VoicedError, now: MonoNs, *, expired: bool = False) -> None:
         """No connection: another attempt later, or none where it would be useless."""
@@ -263,8 +284,11 @@ class Uplink:
         if slept_s < _SLEPT_S:
             return
         self._child.log(logging.INFO, f"the machine slept for {slept_s:.0f} s; connecting anew")
+        self._backoff.forget()
         if self._retry_ns is not None:
             self._retry_ns = now
+        if self._next is not None:  # as dead as the other: nothing can be rescued to it
+            self._next_lost(ServerUnreachable("the machine slept"), now)
         self.disconnect(reconnect.GOING_AWAY, "the machine slept")
 
     # the next connection -------------------------------------------------------------------------------------------------
@@ -283,18 +307,16 @@ class Uplink:
             self._next.send(event)
 
     def take_over(self) -> None:
-        """What the first connection still brought is void: the session has left it."""
+        """The session has left the first connection."""
         self._drop()
         self._link, self._next = self._next, None
-        self._inbox.clear()
-        self._session.skipped(self._inbox.received)
 
     def _read_next(self, link: Link, now: MonoNs) -> None:
         if link.connecting is not None:
             try:
                 link.open(now)
             except VoicedError as error:
-                self._next_lost(error.message, now, fatal=error.fatal)
+                self._next_lost(error, now)
             else:
                 self._do(self._session.next_connected(now, time.time()))
             return
@@ -302,14 +324,17 @@ class Uplink:
         for text in link.wire.receive(now):
             if self._next is link:
                 self._do(self._session.next_feed(text, now))
+            elif self._link is not link:
+                return
             elif self._inbox.put(text):  # it took over meanwhile
                 self._do(self._session.overtake(text, self._inbox.received, now))
         if link.wire is not None and link.wire.ended is not None:
             link.end(link.wire.ended)
 
-    def _next_lost(self, reason: str, now: MonoNs, *, fatal: bool) -> None:
+    def _next_lost(self, error: VoicedError, now: MonoNs) -> None:
         self.drop_next()
-        self._do(self._session.next_lost(reason, now, fatal=fatal))
+        error = self._backoff.verdict(error, by_command=bool(self._session.next_settings.get("token_command")))
+        self._do(self._session.next_lost(error.message, now, fatal=error.fatal))
 
 
 def _time_asleep_ns() -> int:
