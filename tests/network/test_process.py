@@ -3,7 +3,9 @@
 import base64
 import contextlib
 import json
+import os
 import queue
+import select
 import signal
 import socket
 import struct
@@ -336,3 +338,36 @@ def test_a_server_that_hangs_in_the_handshake_holds_nothing_up(start: Callable[[
             world.order("stop")
             assert world.process.wait(PATIENCE_S) == 0
             assert time.monotonic() - before < 2
+
+
+#: The network process with a bug in it.
+BUGGY = """
+from voiced.network import __main__, session
+def order(*_): raise ZeroDivisionError("a bug")
+session.Session.order = order
+raise SystemExit(__main__.main())
+"""
+
+
+def test_a_bug_leaves_nothing_open(peer: Peer, tmp_path: Path) -> None:
+    farewells: queue.Queue[bool] = queue.Queue()
+
+    def handler(connection: ServerConnection) -> None:
+        peer(connection)  # raises where the connection just breaks
+        farewells.put(True)
+
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    command = ["/bin/sh", "-c", f"echo $$ >{started}; exec sleep 600"]
+    tool = {"name": "lamp", "description": "", "parameters": {}, "command": command, "timeout_s": 600.0}
+    with serving(handler) as url, contextlib.closing(World(tmp_path, url, launch=("-c", BUGGY), tools=[tool])) as world:
+        item = {"id": "f1", "type": "function_call", "call_id": "c1", "name": "lamp", "arguments": "{}", "status": "completed"}
+        say(peer.connections.get(timeout=PATIENCE_S), "response.output_item.done", response_id="r1", item=item)
+        program = os.pidfd_open(int(started.read_text()))
+        world.order("interrupt")
+        failed = world.until(lambda message: isinstance(message, Failed))
+        assert isinstance(failed, Failed)
+        assert "ZeroDivisionError" in failed.message
+        assert farewells.get(timeout=PATIENCE_S)
+        assert select.select([program], [], [], PATIENCE_S)[0]
+        os.close(program)

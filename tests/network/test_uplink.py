@@ -89,7 +89,7 @@ class Machine:
         monkeypatch.setattr(uplink, "Connecting", self._connecting)
         monkeypatch.setattr(uplink, "_time_asleep_ns", lambda: int(self.asleep_s * 1e9))
         monkeypatch.setattr(uplink, "now_ns", lambda: self.now)
-        monkeypatch.setattr(uplink.random, "random", lambda: 1.0)
+        monkeypatch.setattr("random.random", lambda: 1.0)
         self.uplink = Uplink(self, self.script.session, Quote("sk-secret"), self._do)  # type: ignore[arg-type]  # what it needs of a Child
         self.uplink.connect()
         self.lives_s = lives_s
