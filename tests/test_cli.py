@@ -54,7 +54,7 @@ profile = "work"
 provider = "azure"
 url = "https://mine.openai.azure.com"
 model = "deployed"
-api_key_command = ["keyring", "get", "azure"]
+api_key_command = ["cat", "hunter2"]
 [profiles.home]
 """
 
@@ -72,7 +72,7 @@ def test_check_names_profile_provider_key_and_proxy(home: Path) -> None:
         "profile: work (and there are home)",
         "answering: deployed at mine.openai.azure.com/openai/v1/realtime",
         "provider: azure, wss://mine.openai.azure.com/openai/v1/realtime",
-        "key: the program keyring, for each connection anew",
+        "key: the program 'cat', for each connection anew",
         "proxy: http://proxy:3128",
         "transcripts: none of what you say, until realtime.transcription_model names a deployment that writes it down",
     ]
@@ -83,8 +83,13 @@ def test_check_names_profile_provider_key_and_proxy(home: Path) -> None:
         "key: the environment variable OPENAI_API_KEY",
         "proxy: none",
     ]
-    local = '[realtime]\nprovider = "compatible"\nurl = "ws://localhost:8080/rt?k=hunter2"\nauth = "none"\n'
-    assert checked(home, local, OPENAI_API_KEY="sk-hunter2", http_proxy="http://p:1")[2:] == [
+    local = '[realtime]\nprovider = "compatible"\nurl = "ws://localhost:8080/rt?k=hunter2"\n'
+    assert checked(home, local, OPENAI_API_KEY="sk-hunter2")[2:] == [
+        "provider: compatible, ws://localhost:8080/rt",
+        "key: no key; realtime.api_key_env, api_key_file or api_key_command would name one",
+        "proxy: none",
+    ]
+    assert checked(home, local + 'auth = "none"\n', OPENAI_API_KEY="sk-hunter2", http_proxy="http://p:1")[2:] == [
         "provider: compatible, ws://localhost:8080/rt",
         "key: not sent, as realtime.auth says",
         "proxy: none",

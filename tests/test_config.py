@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ tools = ["wether"]
         "key is found, else embedded)",
         "no setting `realtime.voise`; did you mean `realtime.voice`?",
         "turn.threshold must be at most 1, not 1.5 (server_vad: how sure it must be that it hears speech)",
-        "turn.silence_ms must be a whole number, not 'long' (server_vad: silence that ends your turn)",
+        "turn.silence_ms must be a whole number (server_vad: silence that ends your turn)",
         "audio.frame_ms must be one of 10, 20, not 15 (length of a frame of the microphone)",
         "no setting `unknown`",
         "no setting `tools.weather.descripton`; did you mean `tools.weather.description`?",
@@ -87,7 +88,7 @@ tools = ["wether"]
         "mcp.house.require_approval must be one of always, never, not 'maybe' (ask before each call (`tool.approval`, `voicectl approve`))",
         "mcp.house.url is missing (where it is)",
         "profiles.night.speed must be at most 1.5, not 9.0 (how fast it speaks)",
-        "VOICED_TURN__SILENCE_MS: turn.silence_ms must be a whole number, not 'never' (server_vad: silence that ends your turn)",
+        "VOICED_TURN__SILENCE_MS: turn.silence_ms must be a whole number (server_vad: silence that ends your turn)",
         "VOICED_QQQ__X: no setting `qqq.x`",
         "VOICED_TOOLS__WEATHER__COMMAND: no setting `tools.weather.command`; tables stand in the file alone",
         "profiles.night.tools: no wether in [tools] and [mcp]; there are weather, über, house",
@@ -119,6 +120,14 @@ tools = ["wether"]
         ("[tools.x]\nparameters = {type = 'string'}", 'must be a JSON schema with type = "object"'),
         ("[tools.x]\nparameters = {type = 'object', a = [{b = 2026-11-22}]}", "must hold what JSON can"),
         ("[tools.x]\nparameters = {type = 'object', a = inf}", "must hold what JSON can"),
+        ("[tools.x.parameters]\ntype = 'object'\n" + ".".join("a" * 33) + " = 1", "lists and tables, 32 deep at most"),
+        ("[tools.x.parameters]\ntype = 'object'\n" + ".".join("a" * 3000) + " = 1", "lists and tables, 32 deep at most"),
+        ("[tools.x.parameters]\ntype = 'object'\na = " + "[" * 32 + "]" * 32, "lists and tables, 32 deep at most"),
+        ("realtime." + ".".join("a" * 3000) + " = 1", "no setting `realtime.a`"),
+        ("[mcp.h]\nurl = 'https://h'\n[mcp.h.headers]\nX = 'y'", "no setting `mcp.h.headers`; a token never sits in the settings"),
+        ("[tools.h.env]\nX = 'y'", "no setting `tools.h.env`"),
+        ("turn.silence_ms = 1" + "0" * 5000, "is not TOML"),
+        ("turn.silence_ms = 0x" + "f" * 20_000, "must be at most 10000 (server_vad"),
         ("[tools.x]\nparameters = {type = 'object', a = 18446744073709551616}", "must hold what JSON can"),
         (
             "[mcp.x]\nurl = 'http://example.org/mcp?k=v'",
@@ -135,7 +144,7 @@ tools = ["wether"]
         ('[prices.""]', "[prices.] must have a name"),
         ("realtime.instructions_file = '/no/such'", "can't read instructions_file '/no/such': No such file or directory"),
         ("realtime.instructions_file = '~nobody-of-this-name/x'", "no such file"),
-        ("[profiles.x]\ninstructions_file = '/dev'", "can't read instructions_file '/dev': Is a directory"),
+        ("[profiles.x]\ninstructions_file = '/dev'", "can't read instructions_file '/dev': it is no regular file"),
         ("a = " + "[" * 20_000, "is not TOML"),
         ("turn.threshold = nan", "must be a number, not nan"),
         ("realtime.instructions = '" + "x" * 16_001 + "'", "must be at most 16000 characters"),
@@ -172,7 +181,7 @@ def test_what_the_environment_can_say(tmp_path: Path) -> None:
     for text, means in {"true": True, "Yes": True, "1": True, "false": False, "no": False, "0": False}.items():
         assert loaded(tmp_path, "", VOICED_MEMORY__KEEP=text)["memory.keep"] is means
     (problem,) = problems(tmp_path, "", VOICED_MEMORY__KEEP="maybe")
-    assert "VOICED_MEMORY__KEEP: memory.keep must be true or false, not 'maybe'" in problem
+    assert "VOICED_MEMORY__KEEP: memory.keep must be true or false (" in problem
     command = "secret-tool lookup service 'my key'"
     config = loaded(tmp_path, "", VOICED_REALTIME__API_KEY_COMMAND=command)
     assert config["realtime.api_key_command"] == ("secret-tool", "lookup", "service", "my key")
@@ -248,7 +257,7 @@ def test_a_profile_overrides_what_it_names(tmp_path: Path) -> None:
         assert (again["realtime.profile"], again["realtime.voice"], list(again.table("tools"))) == ("", "", ["weather", "lamp"])
     # from one to another: nothing of the first is left
     offline = quick.with_profile("offline")
-    assert (offline["realtime.voice"], list(offline.table("mcp"))) == ("", ["house", "local"])
+    assert (offline["realtime.voice"], list(offline.table("mcp"))) == ("", [])
     with pytest.raises(ConfigInvalid, match="no profile `slow`; there are quick, offline, elsewhere, same"):
         config.with_profile("slow")
 
@@ -266,6 +275,65 @@ def test_another_provider_gets_nothing_of_the_first_one_s(tmp_path: Path) -> Non
     assert [elsewhere[name] for name in names] == ["wss://elsewhere.example/v1/realtime", "", "", "ELSEWHERE_KEY", "Be brief."]
     # auto with a key is openai
     assert [same[name] for name in names] == ["", "mine", "/mine", "", "Be brief."]
+
+
+def test_the_environment_wins_over_a_profile(tmp_path: Path) -> None:
+    text = "[profiles.guest]\nprovider = 'openai'\nvoice = 'marin'\nspeed = 1.2\ninstructions = 'x'\napi_key_file = '/guest'\n"
+    text += "[realtime]\nprofile = 'guest'\n"
+    assert loaded(tmp_path, text, VOICED_REALTIME__VOICE="cedar")["realtime.voice"] == "cedar"
+    config = loaded(tmp_path, text, VOICED_REALTIME__SPEED="0.9", VOICED_REALTIME__INSTRUCTIONS="y")
+    for again in (config, config.with_profile("none"), config.with_profile("none").with_profile("guest")):
+        assert (again["realtime.speed"], again["realtime.instructions"]) == (0.9, "y")
+    embedded = loaded(tmp_path, text, VOICED_REALTIME__PROVIDER="embedded")
+    assert (embedded["realtime.provider"], embedded["realtime.voice"], embedded["realtime.api_key_file"]) == ("embedded", "", "")
+    assert embedded["realtime.speed"] == 1.2
+    assert loaded(tmp_path, text, VOICED_REALTIME__API_KEY_ENV="MINE")["realtime.api_key_file"] == ""
+
+
+HOUSE = """
+[realtime]
+provider = "compatible"
+url = "wss://house/v1"
+model = "m"
+auth = "x-api-key"
+api_key_file = "/house"
+[mcp.lamp]
+url = "https://lamp"
+[profiles.same]
+voice = "v"
+[profiles.same_url]
+url = "wss://house/v1"
+[profiles.url]
+url = "wss://other/v1"
+[profiles.url_with_key]
+url = "wss://other/v1"
+api_key_env = "OTHER"
+tools = ["lamp"]
+[profiles.openai]
+provider = "openai"
+"""
+
+
+def test_a_key_and_tokens_go_to_nobody_but_whom_they_are_for(tmp_path: Path) -> None:
+    def key_in(config: Config) -> tuple[str, ...]:
+        return tuple(config[f"realtime.{name}"] for name in ("url", "model", "auth", "api_key_file", "api_key_env"))
+
+    config = loaded(tmp_path, HOUSE)
+    told = {name: (*key_in(config.with_profile(name)), *config.with_profile(name).table("mcp")) for name in config.table("profiles")}
+    assert told == {
+        "same": ("wss://house/v1", "m", "x-api-key", "/house", "", "lamp"),
+        "same_url": ("wss://house/v1", "m", "x-api-key", "/house", "", "lamp"),
+        "url": ("wss://other/v1", "m", "", "", ""),
+        "url_with_key": ("wss://other/v1", "m", "", "", "OTHER", "lamp"),
+        "openai": ("", "", "", "", ""),
+    }
+    # a key that the environment names is for the server that was; a row's is not for the environment's server
+    config = loaded(tmp_path, HOUSE, VOICED_REALTIME__API_KEY_FILE="/run", VOICED_REALTIME__MODEL="n")
+    assert key_in(config.with_profile("same"))[1:] == ("n", "x-api-key", "/run", "")
+    assert key_in(config.with_profile("url")) == ("wss://other/v1", "n", "", "", "")
+    assert key_in(config.with_profile("openai")) == ("", "n", "", "", "")
+    config = loaded(tmp_path, HOUSE, VOICED_REALTIME__URL="wss://run/v1")
+    assert key_in(config.with_profile("url_with_key")) == ("wss://run/v1", "m", "x-api-key", "/house", "")
 
 
 def test_a_tool_that_a_profile_has_not_is_not_chosen(tmp_path: Path) -> None:
@@ -318,3 +386,54 @@ def test_a_key_in_the_wrong_place_is_not_printed(tmp_path: Path, text: str, comp
     (problem,) = problems(tmp_path, text)
     assert complaint in problem
     assert "sk-proj" not in problem
+
+
+KEY = "sk-SECRETkey0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"realtime.provider = '{KEY}'",
+        f"realtime.profile = '{KEY}'",
+        f"realtime.tool_choice = '{KEY}'",
+        f"realtime.api_key_command = '{KEY}'",
+        f"realtime.instructions = ['{KEY}']",
+        f"realtime.url = ['wss://h/?key={KEY}']",
+        f"realtime.{KEY} = 1",
+        f"['{KEY}']",
+        f"['{KEY}'.x]",
+        f"turn.silence_ms = '{KEY}'",
+        f"mcp.'{KEY * 3}'.url = 'https://h'",
+        f"mcp.h.url = '{KEY}'",
+        f"mcp.h.url = 'h/x?t={KEY}'",
+        f"mcp.h.url = 'ftp://{KEY}@h/x?t={KEY}'",
+        f"mcp.h.url = 'https://h:{KEY}/'",
+        f"[mcp.h]\nurl = 'https://h'\n'{KEY}' = 1",
+        f"tools.t.command = \"curl -H 'Bearer {KEY}'\"",
+        f"tools.t.command = ['', '{KEY}']",
+        f"tools.'t {KEY}'.description = 't'",
+        f"embedded.chat_url = ['http://u:{KEY}@h']",
+        f"embedded.chat_key = '{KEY}'",
+        f"[profiles.x]\ntools = ['{KEY}']",
+        f"[profiles.x]\nprovider = '{KEY}'",
+    ],
+)
+def test_a_key_in_any_place_is_not_printed(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, text)
+    assert "SECRET" not in problem
+
+
+def test_a_key_in_a_variable_s_name_is_not_printed(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "", **{f"VOICED_REALTIME__{KEY}": "1"})
+    assert problem == "VOICED_REALTIME__***: no setting `realtime.***`"
+
+
+def test_what_would_hold_us_up_is_no_configuration(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").write_bytes(b"#" * (2 << 20))
+    for path, why in ((tmp_path / "pipe", "no regular file"), (Path("/dev/zero"), "no regular file"), (tmp_path / "huge", "larger")):
+        with pytest.raises(ConfigInvalid, match=why):
+            load(path, {})
+        (problem,) = problems(tmp_path, f"realtime.instructions_file = '{path}'")
+        assert why in problem

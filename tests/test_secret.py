@@ -58,10 +58,32 @@ def test_each_provider_has_its_own_variable_and_credential(tmp_path: Path) -> No
     assert key(env, api_key_env="XAI_KEY") == "xai-credential"
 
 
+@pytest.mark.parametrize("provider", ["compatible", "embedded"])
+def test_a_server_of_anybody_s_gets_no_key_that_was_not_meant_for_it(tmp_path: Path, provider: str) -> None:
+    (tmp_path / "openai_api_key").write_text("sk-credential")
+    env = {"OPENAI_API_KEY": "sk-openai", "AZURE_OPENAI_API_KEY": "azure", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert key(env, provider=provider) is None
+    assert find_api_key(configured(provider=provider), env).source == "none"
+    assert key(env, provider=provider, api_key_env="OPENAI_API_KEY") == "sk-credential"
+    assert key(env, provider=provider, api_key_file=key_file(tmp_path)) == "sk-file"
+    assert [key(env, provider=name) for name in ("auto", "openai", "azure")] == ["sk-credential", "sk-credential", "azure"]
+
+
+def test_a_key_in_the_place_of_a_program_is_not_told() -> None:
+    source = find_api_key(configured(api_key_command=("sk-never-seen",)), {}).source
+    assert source == "the program, for each connection anew"
+
+
+def test_a_key_that_begins_with_a_slash_is_not_printed_either() -> None:
+    with pytest.raises(ConfigInvalid, match=r"realtime\.api_key_file can't be used: No such file") as caught:
+        key(api_key_file="/sk-never-seen")
+    assert "sk-never" not in caught.value.message
+
+
 def test_a_program_is_named_and_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     found = find_api_key(configured(api_key_command=("touch", str(trace))), {"OPENAI_API_KEY": "sk-env"})
-    assert found == (None, ("touch", str(trace)), "the program touch, for each connection anew")
+    assert found == (None, ("touch", str(trace)), "the program 'touch', for each connection anew")
     assert found
     assert not trace.exists()
     assert not Credential()
@@ -94,7 +116,7 @@ def test_key_files_that_are_refused(tmp_path: Path, content: bytes, mode: int, c
 
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
-    for path in (tmp_path / "pipe", tmp_path):
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(ConfigInvalid, match="no regular file"):
             key(api_key_file=str(path))
 
@@ -136,17 +158,18 @@ def test_a_header_can_t_be_smuggled_in_by_the_environment() -> None:
 
 def test_the_token_of_an_mcp_server(tmp_path: Path) -> None:
     row = {"authorization_env": "", "authorization_file": ""}
-    assert find_token(row, {"TOKEN": "t"}) is None
-    found = find_token(row | {"authorization_env": "TOKEN"}, {"TOKEN": "t-env"})
+    assert find_token("house", row, {"TOKEN": "t"}) is None
+    found = find_token("house", row | {"authorization_env": "TOKEN"}, {"TOKEN": "t-env"})
     assert found
     assert found.reveal() == "t-env"
-    found = find_token(row | {"authorization_file": key_file(tmp_path), "authorization_env": "TOKEN"}, {})
+    found = find_token("house", row | {"authorization_file": key_file(tmp_path), "authorization_env": "TOKEN"}, {})
     assert found
     assert found.reveal() == "sk-file"
-    with pytest.raises(ConfigInvalid, match="TOKEN in authorization_env, but it is not set"):
-        find_token(row | {"authorization_env": "TOKEN"}, {"TOKEN": " "})
-    with pytest.raises(ConfigInvalid, match="chmod 600"):
-        find_token(row | {"authorization_file": key_file(tmp_path, mode=0o644)}, {})
+    with pytest.raises(ConfigInvalid, match=r"mcp.house.authorization_env names a variable that is not set") as caught:
+        find_token("house", row | {"authorization_env": "SECRET_as_it_seems"}, {"SECRET_as_it_seems": " "})
+    assert "SECRET" not in caught.value.message
+    with pytest.raises(ConfigInvalid, match=r"mcp.house.authorization_file .*chmod 600"):
+        find_token("house", row | {"authorization_file": key_file(tmp_path, mode=0o644)}, {})
 
 
 def test_every_variable_that_may_hold_a_secret_is_known_under_every_profile() -> None:

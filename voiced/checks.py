@@ -12,6 +12,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WIRE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _PROFILE_NAME = re.compile(r"[\w.-]{1,64}")
 _AS_LIST = 'a list of texts, as ["pass", "openai"]'
+#: Keys of servers are longer, mostly by far; what people mean to choose from is not.
+LONGEST_SHOWN = 20
+_URLS = ("url", "chat_url")
+#: With a port that is one: of a text that is no URL nobody knows which part of it is secret.
+_SHOWN_URL = re.compile(r"[a-z]{2,6}://(\[[0-9a-fA-F:.]+\]|[^/:\s]+)(:\d{1,5})?(/\S*)?")
+#: Where people type a choice that is not in the table.
+_CHOSEN = ("realtime.tool_choice",)
+_MOST_LEVELS = 32
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: _AS_LIST, dict: "a table"}
 
 
@@ -29,12 +37,35 @@ def name_complaint(table: str, row: str) -> str | None:
     return None if row else "must have a name"
 
 
-def shown(name: str, value: object) -> str:
-    """`, not VALUE` for a message, but nothing where it may be a key that somebody put into the wrong place."""
-    if name.rpartition(".")[2].startswith(("api_key", "auth")):
-        return ""
-    text = repr(public(value) if isinstance(value, str) and "://" in value else value)
-    return f", not {text if len(text) <= 60 else text[:57] + '...'}"
+def shown(key: Key, value: object) -> str:
+    """`, not VALUE` for a message, but only what can hardly be a key that somebody put into the wrong place: numbers, truths, a
+    short text where there is a choice, and a URL without what may be secret in it."""
+    last = key.name.rpartition(".")[2]
+    chosen = bool(key.choices) or key.name in _CHOSEN
+    text = ""
+    match value:
+        case _ if last.startswith(("api_key", "auth")):
+            pass
+        case str() if last in _URLS:
+            text = repr(shown_url(value)) if shown_url(value) else ""
+        case str() if chosen and len(value) <= LONGEST_SHOWN:
+            text = repr(value)
+        case bool() | float():
+            text = repr(value)
+        case int() if value.bit_length() < 10_000:  # Python writes no longer ones
+            text = repr(value)
+    return f", not {text if len(text) <= 60 else text[:57] + '...'}" if text else ""
+
+
+def shown_url(url: str) -> str:
+    """The URL without what may be secret in it; "" for what is none: it may be a key."""
+    without = public(url)
+    return without if _SHOWN_URL.fullmatch(without) else ""
+
+
+def named(name: str) -> str:
+    """The name of a setting that there is not, for a message: somebody may have put a key in its place."""
+    return ".".join(part if len(part) <= LONGEST_SHOWN else "***" for part in name.split("."))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -107,17 +138,17 @@ def _mcp_url(value: str) -> str | None:
 
 
 def _schema(value: Mapping[str, Any]) -> str | None:
-    if not _is_json(value):
-        return "must hold what JSON can: texts, numbers, true, false, lists and tables"
+    if not _is_json(value, _MOST_LEVELS):
+        return f"must hold what JSON can: texts, numbers, true, false, lists and tables, {_MOST_LEVELS} deep at most"
     return None if value.get("type") == "object" else 'must be a JSON schema with type = "object"'
 
 
-def _is_json(value: object) -> bool:
+def _is_json(value: object, levels: int) -> bool:
     match value:
         case dict():
-            return all(map(_is_json, value.values()))
+            return levels > 0 and all(_is_json(inner, levels - 1) for inner in value.values())
         case list():
-            return all(map(_is_json, value))
+            return levels > 0 and all(_is_json(inner, levels - 1) for inner in value)
         case float():
             return abs(value) < float("inf")  # false for NaN, too
         case bool() | str():

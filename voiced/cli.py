@@ -120,13 +120,19 @@ def check(config_file: Path | None) -> int:
     coredump.forbid()
     settings = Settings(config_file)
     config, profile, chosen = settings.now.config, settings.now.profile, settings.now.provider
-    key = "a new one in each run, of the embedded server" if chosen.name == "embedded" else find_api_key(config).source
+    if chosen.name == "embedded":
+        key = "a new one in each run, of the embedded server"
+    elif config["realtime.auth"] == "none":
+        key = "not sent, as realtime.auth says"
+    else:
+        found = find_api_key(config)
+        key = found.source if found else "no key; realtime.api_key_env, api_key_file or api_key_command would name one"
     others = [name for name in settings.profiles if name != profile]
     print(f"settings: {config.source}, no problems")
     print(f"profile: {profile or 'none'}" + (f" (and there are {', '.join(others)})" if others else ""))
     print(chosen.describe())
     print(f"provider: {chosen.name}" + (f", {public(chosen.url)}" if chosen.url else ""))
-    print("key: not sent, as realtime.auth says" if config["realtime.auth"] == "none" and chosen.url else f"key: {key}")
+    print(f"key: {key}")
     print(f"proxy: {public(chosen.proxy) or 'none'}")
     if chosen.name == "azure" and not chosen.transcription_model:
         print("transcripts: none of what you say, until realtime.transcription_model names a deployment that writes it down")

@@ -7,20 +7,26 @@ is to be found (`voiced.secret`). Beside the keys stand the tables, whose rows p
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voiced.checks import complaint, did_you_mean, name_complaint, shown
+from voiced.checks import LONGEST_SHOWN, complaint, did_you_mean, name_complaint, named, shown
 from voiced.errors import ConfigInvalid
+from voiced.files import read_file
 from voiced.keys import KEYS, TABLES, Key
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _NO_PROFILE = ("", "none")
 #: Where the key is. Who says one of them anew says them all anew.
 _KEY_SOURCES = ("realtime.api_key_env", "realtime.api_key_file", "realtime.api_key_command")
-#: What another provider can do nothing with, or (the key) must not get.
-_OF_A_PROVIDER = ("realtime.url", "realtime.model", "realtime.voice", "realtime.transcription_model", "realtime.auth", *_KEY_SOURCES)
+#: What belongs to a server, so that another must not get it.
+_OF_A_SERVER = ("realtime.auth", *_KEY_SOURCES)
+#: What another provider can do nothing with.
+_OF_A_PROVIDER = ("realtime.url", "realtime.model", "realtime.voice", "realtime.transcription_model", *_OF_A_SERVER)
+_LARGEST_FILE = 1 << 20
+#: Of instructions: room for characters of four bytes, and for space that is stripped.
+_LARGEST_TEXT = 1 << 17
 
 Values = dict[str, Any]
 Rows = dict[str, dict[str, Values]]
@@ -29,10 +35,19 @@ Rows = dict[str, dict[str, Values]]
 class Config:
     """The settings of one run: `config["audio.frame_ms"]`, `config.table("tools")["weather"]["command"]`."""
 
-    def __init__(self, values: Mapping[str, Any], source: str, rows: Rows | None = None, base: "Config | None" = None) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        source: str,
+        rows: Rows | None = None,
+        base: "Config | None" = None,
+        overrides: Collection[str] = (),
+    ) -> None:
+        """`overrides` are the keys that the environment has set: no profile changes them."""
         self._values = {key.name: values.get(key.name, key.default) for key in KEYS.values()}
         self._rows = rows or {}
         self.source = source
+        self._overrides = overrides
         #: The settings without any profile: the whole tables.
         self.base = base or self
 
@@ -52,26 +67,44 @@ class Config:
     def with_profile(self, name: str) -> "Config":
         """These settings under the profile of that name in place of another; "" or "none" for none.
 
-        Where a profile names another provider, model, voice, URL and key of the former's are left out with it. Raises
-        ConfigInvalid for a name that there is not.
+        A profile that names another provider leaves model, voice, URL and key behind; one that names another URL, the key. Neither
+        has MCP servers but those that it names, since their tokens go to whoever answers. Raises ConfigInvalid for a name that
+        there is not.
         """
         base, profiles = self.base, self.base._rows.get("profiles", {})
         if name in _NO_PROFILE:
-            return Config(base._values | {"realtime.profile": ""}, base.source, base._rows, base)
+            return Config(base._values | {"realtime.profile": ""}, base.source, base._rows, base, base._overrides)
         if name not in profiles:
             raise ConfigInvalid(_no_profile(name, profiles))
-        row = {f"realtime.{key}": value for key, value in profiles[name].items() if key != "tools"}
-        values = dict(base._values)
-        if _service(row.get("realtime.provider", values["realtime.provider"])) != _service(values["realtime.provider"]):
-            values |= {key: KEYS[key].default for key in _OF_A_PROVIDER}
-        values = _overlaid(values, row) | {"realtime.profile": name}
+        values, elsewhere = base._under({f"realtime.{key}": value for key, value in profiles[name].items() if key != "tools"})
+        values["realtime.profile"] = name
         rows = dict(base._rows)
         if "tools" in profiles[name]:
             for table in ("tools", "mcp"):
                 rows[table] = {tool: given for tool, given in rows.get(table, {}).items() if tool in profiles[name]["tools"]}
             if values["realtime.tool_choice"] not in (*_TOOL_CHOICES, *rows["tools"]):
                 values["realtime.tool_choice"] = KEYS["realtime.tool_choice"].default
-        return Config(values, base.source, rows, base)
+        elif elsewhere:
+            rows["mcp"] = {}
+        return Config(values, base.source, rows, base, base._overrides)
+
+    def _under(self, row: Values) -> tuple[Values, bool]:
+        """The values with a profile's `row`, less what the environment overrides; and whether another server answers then."""
+        values, overrides = self._values, set(self._overrides)
+        before, meant = _server(values), _server(values | row)
+        row = {name: value for name, value in row.items() if name not in overrides}
+        after = _server(values | row)
+        if after != meant:  # the environment names another server than the row, whose key is not for it
+            row = _without(row, _OF_A_SERVER if after[0] == meant[0] else _OF_A_PROVIDER)
+        if after[0] != before[0]:
+            # Of the environment's, too, the key is for the server that was.
+            values = _without(values, [name for name in _OF_A_PROVIDER if name in _OF_A_SERVER or name not in overrides])
+        elif after != before:
+            values = _without(values, _OF_A_SERVER)
+        elif overrides.intersection(_KEY_SOURCES):
+            row = _without(row, _KEY_SOURCES)
+        full = {name: values.get(name, KEYS[name].default) for name in KEYS}
+        return _overlaid(full, row), after != before
 
 
 def default_path(env: Mapping[str, str]) -> Path:
@@ -88,13 +121,14 @@ def load(named: Path | None, env: Mapping[str, str] = os.environ) -> Config:
     explicit = path is not None
     path = path or default_path(env)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, _LARGEST_FILE).decode()
     except FileNotFoundError as error:
         if explicit:
             raise ConfigInvalid(f"no configuration file {path}") from error
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"can't read the configuration {path}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ConfigInvalid(f"can't read the configuration {path}: {reason}") from error
     problems: list[str] = []
     values, rows = _from_tree(_parsed(text, path), str(path), problems)
     env_values = _from_env(env, problems)
@@ -103,7 +137,7 @@ def load(named: Path | None, env: Mapping[str, str] = os.environ) -> Config:
         problems.append(f"{_variable_of(name) if name in env_values else path}: {problem}")
     if problems:
         raise ConfigInvalid("\n".join(problems))
-    config = Config(values, str(path) if text else "defaults", rows)
+    config = Config(values, str(path) if text else "defaults", rows, overrides=env_values.keys())
     return config.with_profile(config["realtime.profile"])
 
 
@@ -114,7 +148,7 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
         raise ConfigInvalid(f"{path} is not TOML: {error}") from error
 
 
@@ -135,7 +169,7 @@ def _from_tree(tree: dict[str, Any], where: str, problems: list[str]) -> tuple[V
             elif isinstance(value, dict) and any(known.startswith(name + ".") for known in KEYS):
                 walk(value, name + ".")
             else:
-                problems.append(f"{where}: no setting `{name}`{did_you_mean(name, KEYS)}")
+                problems.append(f"{where}: no setting `{named(name)}`{did_you_mean(name, KEYS)}")
 
     walk(tree, "")
     _read_instructions(values, "realtime.", where, problems)
@@ -150,10 +184,10 @@ def _rows(table: str, branch: object, where: str, problems: list[str]) -> dict[s
     for row, fields in branch.items():
         name = f"{table}.{row}"
         if not isinstance(fields, dict):
-            problems.append(f"{where}: {name} must be a table, as [{name}] ({TABLES[table].doc})")
+            problems.append(f"{where}: {named(name)} must be a table, as [{named(name)}] ({TABLES[table].doc})")
             continue
         if wrong := name_complaint(table, row):
-            problems.append(f"{where}: [{name}] {wrong}")
+            problems.append(f"{where}: [{named(name)}] {wrong}")
         rows[row] = _row(table, name, fields, where, problems)
     return rows
 
@@ -165,12 +199,13 @@ def _row(table: str, name: str, fields: dict[str, Any], where: str, problems: li
         if part in keys:
             rule = f"realtime.{part}" if table == "profiles" else f"{table}.{part}"
             _take(keys[part], value, where, full, rule, values, problems)
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and table in ("profiles", "prices"):  # others' names have no dots
             problems.append(
                 f'{where}: no setting `{full}`; a name with a dot needs quotes, as in [{table}."{name.partition(".")[2]}.{part}"]'
             )
         else:
-            problems.append(f"{where}: no setting `{full}`{did_you_mean(full, (f'{name}.{known}' for known in keys))}")
+            close = did_you_mean(full, (f"{name}.{known}" for known in keys))
+            problems.append(f"{where}: no setting `{name}.{named(part)}`{close}")
     if table == "mcp" and not fields.get("url"):
         problems.append(f"{where}: {name}.url is missing ({keys['url'].doc})")
     _read_instructions(values, "", where, problems)
@@ -186,9 +221,9 @@ def _from_env(env: Mapping[str, str], problems: list[str]) -> Values:
         key = KEYS.get(name)
         if key is None:
             in_a_table = name.partition(".")[0] in TABLES
-            problems.append(
-                f"{variable}: no setting `{name}`" + ("; tables stand in the file alone" if in_a_table else did_you_mean(name, KEYS))
-            )
+            where = variable if named(name) == name else _variable_of(named(name))
+            advice = "; tables stand in the file alone" if in_a_table else did_you_mean(name, KEYS)
+            problems.append(f"{where}: no setting `{named(name)}`{advice}")
             continue
         try:
             value = _from_text(key, text)
@@ -224,25 +259,24 @@ def _take(key: Key, value: Any, where: str, name: str, rule: str, values: Values
         value = tuple(value)
     wrong = complaint(key, value, rule)
     if wrong:
-        problems.append(f"{where}: {name} {wrong}{shown(name, value)} ({key.doc})")
+        problems.append(f"{where}: {name} {wrong}{shown(key, value)} ({key.doc})")
     else:
         values[key.name] = value
 
 
 def _read_instructions(values: Values, prefix: str, where: str, problems: list[str]) -> None:
     """Puts the text of the file, where one is named, in the place of the instructions."""
-    named, most = values.get(f"{prefix}instructions_file"), KEYS["realtime.instructions"].most
-    if not named or most is None:
+    file, most = values.get(f"{prefix}instructions_file"), KEYS["realtime.instructions"].most
+    if not file or most is None:
         return
     try:
-        with Path(named).expanduser().open(encoding="utf-8") as file:
-            text = file.read(int(most) + 1).strip()
+        text = read_file(Path(file).expanduser(), _LARGEST_TEXT).decode().strip()
     except (OSError, ValueError, RuntimeError) as error:  # no text, a NUL in the name, no such ~user
         reason = error.strerror if isinstance(error, OSError) else "it is not text" if isinstance(error, UnicodeError) else "no such file"
-        problems.append(f"{where}: can't read instructions_file {named!r}: {reason}")
+        problems.append(f"{where}: can't read instructions_file {file!r}: {reason}")
         return
     if len(text) > most:
-        problems.append(f"{where}: instructions_file {named!r} must hold at most {most:g} characters")
+        problems.append(f"{where}: instructions_file {file!r} must hold at most {most:g} characters")
     values[f"{prefix}instructions"] = text
 
 
@@ -257,13 +291,19 @@ def _overlaid(values: Values, layer: Values) -> Values:
     return values | layer
 
 
-def _service(provider: str) -> str:
-    return "openai" if provider == "auto" else provider
+def _server(values: Mapping[str, Any]) -> tuple[str, str]:
+    """Who answers, as far as settings tell: provider and URL."""
+    provider = values["realtime.provider"]
+    return "openai" if provider == "auto" else provider, values["realtime.url"]
+
+
+def _without(values: Values, names: Collection[str]) -> Values:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _no_profile(name: str, profiles: Mapping[str, Values]) -> str:
     there_are = f"there are {', '.join(profiles)}" if profiles else "there are none: [profiles.NAME] in the settings makes one"
-    return f"no profile `{name}`; {there_are}"
+    return (f"no profile `{name}`" if len(name) <= LONGEST_SHOWN else "no profile of that name") + f"; {there_are}"
 
 
 def _contradictions(values: Values, rows: Rows) -> Iterator[tuple[str, str]]:
@@ -274,10 +314,11 @@ def _contradictions(values: Values, rows: Rows) -> Iterator[tuple[str, str]]:
         yield "realtime.profile", f"realtime.profile: {_no_profile(first, profiles)}"
     choice = values.get("realtime.tool_choice", "auto")
     if choice not in (*_TOOL_CHOICES, *tools):
-        named = f", or one of [tools]: {', '.join(tools)}" if tools else "; [tools] has none"
-        yield "realtime.tool_choice", f"realtime.tool_choice must be one of {', '.join(_TOOL_CHOICES)}{named}{shown('', choice)}"
+        others = f", or one of [tools]: {', '.join(tools)}" if tools else "; [tools] has none"
+        not_this = shown(KEYS["realtime.tool_choice"], choice)
+        yield "realtime.tool_choice", f"realtime.tool_choice must be one of {', '.join(_TOOL_CHOICES)}{others}{not_this}"
     for name, row in profiles.items():
-        unknown = [tool for tool in row.get("tools", ()) if tool not in (*tools, *mcp)]
+        unknown = [named(tool) for tool in row.get("tools", ()) if tool not in (*tools, *mcp)]
         if unknown:
             there_are = ", ".join([*tools, *mcp]) or "none"
             yield f"profiles.{name}", f"profiles.{name}.tools: no {', '.join(unknown)} in [tools] and [mcp]; there are {there_are}"

@@ -57,7 +57,7 @@ KEYS: dict[str, Key] = {
         Key("realtime.idle_disconnect_s", int, 0, "silence that closes the session until `voicectl wake`; 0 = never", least=0, most=86_400),
         Key("realtime.report_aloud", bool, False, "say aloud that an answer failed"),
         Key("realtime.auth", str, "", "how the key is sent; empty = as the provider wants it", _AUTH),
-        Key("realtime.api_key_env", str, "", "variable that holds the key; empty = OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY"),
+        Key("realtime.api_key_env", str, "", "variable that holds the key; empty = OpenAI's OPENAI_API_KEY, Azure's AZURE_OPENAI_API_KEY"),
         Key("realtime.api_key_file", str, "", "file that holds the key; refused where others may read it"),
         Key("realtime.api_key_command", list, (), "program and arguments that print the key; run anew for each connection"),
         Key("realtime.ca_file", str, "", "certificates to trust instead of the system's, in PEM"),

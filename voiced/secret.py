@@ -1,19 +1,19 @@
 """Secrets: what must not be seen, and where a key is found."""
 
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from voiced.config import Config
 from voiced.errors import ConfigInvalid
+from voiced.files import read_file, shown_path, shown_program
 
-#: The variable that a provider's users put the key into; in small letters it is the systemd credential's name.
-_VARIABLES = {"azure": "AZURE_OPENAI_API_KEY"}
-_OTHERS_VARIABLE = "OPENAI_API_KEY"
+#: The variable that a provider's users put the key into; in small letters it is the systemd credential's name. Whoever
+#: else answers is somebody whom that key was not made for.
+_VARIABLES = {"auto": "OPENAI_API_KEY", "openai": "OPENAI_API_KEY", "azure": "AZURE_OPENAI_API_KEY"}
 #: A key or a token is a line; what is longer is another file.
-_LONGEST = 1 << 16
+_LONGEST_BYTES = 1 << 16
 
 
 class Secret:
@@ -48,7 +48,8 @@ class Credential(NamedTuple):
 
 
 def find_api_key(config: Config, env: Mapping[str, str] = os.environ) -> Credential:
-    """The key from the file or the program that the settings name, else from the systemd credential or the environment.
+    """The key from the file or the program that the settings name, else from the systemd credential or the environment:
+    from the variable that they name, or OpenAI's for OpenAI and Azure's for Azure.
 
     Raises ConfigInvalid for a key file that can't be read, is empty, belongs to somebody else or is readable for others.
     """
@@ -57,8 +58,10 @@ def find_api_key(config: Config, env: Mapping[str, str] = os.environ) -> Credent
         return Credential(_key_from_file(path, "realtime.api_key_file"), source=f"the file {path}")
     if config["realtime.api_key_command"]:
         command = tuple(config["realtime.api_key_command"])
-        return Credential(command=command, source=f"the program {command[0]}, for each connection anew")
+        return Credential(command=command, source=f"the program{shown_program(command[0])}, for each connection anew")
     variable = key_variable(config)
+    if not variable:
+        return Credential()
     credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / variable.lower()
     if env.get("CREDENTIALS_DIRECTORY") and credential.exists():
         where = f"the systemd credential {credential.name}"
@@ -68,21 +71,22 @@ def find_api_key(config: Config, env: Mapping[str, str] = os.environ) -> Credent
 
 
 def key_variable(config: Config) -> str:
-    """The environment variable that may hold the key."""
-    return str(config["realtime.api_key_env"] or _VARIABLES.get(config["realtime.provider"], _OTHERS_VARIABLE))
+    """The environment variable that may hold the key, "" for none."""
+    return str(config["realtime.api_key_env"] or _VARIABLES.get(config["realtime.provider"], ""))
 
 
-def find_token(row: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Secret | None:
-    """The token of a row of [mcp], None where it names none. Raises ConfigInvalid where it names one that there is not."""
+def find_token(name: str, row: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Secret | None:
+    """The token of the row [mcp.NAME], None where it names none. Raises ConfigInvalid where it names one that there is not."""
     if row["authorization_file"]:
-        path = _path_of(row["authorization_file"], "authorization_file in [mcp]")
-        return _key_from_file(path, "authorization_file in [mcp]")
+        setting = f"mcp.{name}.authorization_file"
+        return _key_from_file(_path_of(row["authorization_file"], setting), setting)
     variable = row["authorization_env"]
     if not variable:
         return None
-    if not env.get(variable, "").strip():
-        raise ConfigInvalid(f"[mcp] names the variable {variable} in authorization_env, but it is not set")
-    return _key(env[variable], variable)
+    setting = f"mcp.{name}.authorization_env"
+    if not env.get(variable, "").strip():  # its name is not told: it may be the token
+        raise ConfigInvalid(f"{setting} names a variable that is not set; set it, or name another")
+    return _key(env[variable], f"the variable of {setting}")
 
 
 def secret_variables(config: Config) -> set[str]:
@@ -90,7 +94,7 @@ def secret_variables(config: Config) -> set[str]:
     whole = config.base
     named = {whole["realtime.api_key_env"], *(row["api_key_env"] for row in whole.table("profiles").values())}
     named |= {row["authorization_env"] for row in whole.table("mcp").values()}
-    return {_OTHERS_VARIABLE, *_VARIABLES.values(), *(name for name in named if name)}
+    return {*_VARIABLES.values(), *(name for name in named if name)}
 
 
 # key files ---------------------------------------------------------------------------------------------------------------
@@ -98,8 +102,6 @@ def secret_variables(config: Config) -> set[str]:
 
 def objection(found: os.stat_result, our_uid: int) -> str | None:
     """Why a file with this status is not trusted with a key; None where it is."""
-    if not stat.S_ISREG(found.st_mode):
-        return "it is no regular file"
     if found.st_uid not in (our_uid, 0):
         return "it belongs to somebody else"
     return "others may read it; chmod 600 helps" if found.st_mode & 0o077 else None
@@ -121,19 +123,12 @@ def _key_from_file(path: Path, setting: str) -> Secret:
 
 
 def _read(path: Path, what: str, *, trusted: bool = True) -> str:
+    our_uid = os.geteuid()
     try:
-        # Not blocking: a pipe in the place of the file would make us wait for ever.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            wrong = None if trusted else objection(os.fstat(file), os.geteuid())
-            if wrong:
-                raise ConfigInvalid(f"{what} {path} is not used: {wrong}")
-            return os.read(file, _LONGEST).decode()
-        finally:
-            os.close(file)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(path, _LONGEST_BYTES, lambda found: None if trusted else objection(found, our_uid)).decode()
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigInvalid(f"can't read {what} {path}: {reason}") from error
+        raise ConfigInvalid(f"{what}{shown_path(path)} can't be used: {reason}") from error
 
 
 def _key(text: str, where: str) -> Secret:

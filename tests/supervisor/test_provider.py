@@ -1,4 +1,5 @@
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,13 @@ def test_a_wrong_url_is_shown_without_its_query(start: str) -> None:
     assert "hunter2" not in caught.value.message
 
 
+@pytest.mark.parametrize("url", ["hunter2", "wss://h:hunter2/x", "wss:/hunter2", "h/x?key=hunter2"])
+def test_what_may_be_a_key_in_the_place_of_a_url_is_not_shown(url: str) -> None:
+    with pytest.raises(UrlInvalid) as caught:
+        chosen(KEY, provider="compatible", url=url)
+    assert "hunter2" not in caught.value.message
+
+
 def test_plain_ws_leaves_this_machine_only_where_the_settings_say_so() -> None:
     """With a key or without: what is said would be heard on the way."""
     for found in (KEY, Credential()):
@@ -177,7 +185,8 @@ def test_a_file_of_certificates(tmp_path: Path) -> None:
             chosen(KEY, ca_file=str(file))
     file.write_text("mine\n-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n")
     assert chosen(KEY, ca_file=str(file)).ca_file == str(file)
-    for missing in (tmp_path / "none", tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for missing in (tmp_path / "none", tmp_path, tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(ConfigInvalid, match=r"can't read realtime.ca_file"):
             chosen(KEY, ca_file=str(missing))
 

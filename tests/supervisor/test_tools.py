@@ -31,12 +31,12 @@ def test_an_mcp_server_is_in_the_form_of_the_wire_without_what_is_empty() -> Non
     made = config(
         {"mcp": {"home": {"url": "https://h", "authorization_env": "T", "allowed_tools": ["light"]}, "open": {"url": "https://o"}}}
     )
-    assert tools.mcp(made, lambda row: "secret" if row["authorization_env"] else "") == [
+    assert tools.mcp(made, lambda name, row: f"{name}'s secret" if row["authorization_env"] else "") == [
         {
             "type": "mcp",
             "server_label": "home",
             "server_url": "https://h",
-            "authorization": "secret",
+            "authorization": "home's secret",
             "allowed_tools": ["light"],
             "require_approval": "always",
         },

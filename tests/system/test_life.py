@@ -156,14 +156,14 @@ def test_a_url_that_is_none(url: str, status: int, words: tuple[str, ...]) -> No
 
 def test_a_refused_key(peer: ScriptedServer) -> None:
     peer.manner = Manner(refuse=401)
-    with Daemon(compatible(peer.url) + NO_SOUND_CARD, {"OPENAI_API_KEY": "sk-not-to-be-seen"}) as daemon:
+    with Daemon(compatible(peer.url, 'api_key_env = "OPENAI_API_KEY"') + NO_SOUND_CARD, {"OPENAI_API_KEY": "sk-not-to-be-seen"}) as daemon:
         refused(daemon, 77, "key")
         assert "sk-not-to-be-seen" not in daemon.log
 
 
 def test_the_key_is_in_no_log_no_status_and_no_command_line(peer: ScriptedServer) -> None:
     key = "sk-not-to-be-seen"
-    config = compatible(peer.url) + NO_SOUND_CARD + '[log]\nlevel = "debug"\n'
+    config = compatible(peer.url, 'api_key_env = "OPENAI_API_KEY"') + NO_SOUND_CARD + '[log]\nlevel = "debug"\n'
     with running(config, {"OPENAI_API_KEY": key}) as (daemon, client):
         assert peer.requests[0].headers["authorization"] == f"Bearer {key}"
         assert key not in repr(client.status())

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from voiced.checks import is_loopback
+from voiced.checks import is_loopback, shown_url
 from voiced.config import Config
 from voiced.errors import ConfigInvalid, KeyRefused, UrlInvalid
+from voiced.files import read_file
 from voiced.secret import Credential, Secret, key_variable
 from voiced.shown import public
 from voiced.supervisor.proxy import proxy_for
@@ -129,22 +130,22 @@ def checked_url(url: str, provider: str = "compatible", *, unencrypted: bool = F
         raise UrlInvalid(f"realtime.provider is {provider}, but realtime.url is empty; set it, as to {example}")
     if any(char.isspace() or not char.isprintable() for char in url):
         raise UrlInvalid("realtime.url must not contain spaces or control characters")
-    shown = public(url)
+    name = f"realtime.url {shown_url(url)}".strip()
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
-    except ValueError as error:  # whose text may quote what public() hides
-        raise UrlInvalid(f"realtime.url {shown} is no URL: its host or port is none") from error
+    except ValueError as error:  # whose text may quote what is hidden
+        raise UrlInvalid("realtime.url is no URL: its host or port is none") from error
     if parts.username is not None or parts.password is not None:
         raise UrlInvalid("realtime.url must not contain a user or password; realtime.api_key_file is for secrets")
     if parts.scheme not in ("ws", "wss"):
-        raise UrlInvalid(f"realtime.url {shown} must begin with ws:// or wss://")
+        raise UrlInvalid(f"{name} must begin with ws:// or wss://")
     if not host:
-        raise UrlInvalid(f"realtime.url {shown} names no host")
+        raise UrlInvalid(f"{name} names no host")
     if parts.fragment:
-        raise UrlInvalid(f"realtime.url {shown} must not have a fragment (#)")
+        raise UrlInvalid(f"{name} must not have a fragment (#)")
     if parts.scheme == "ws" and not unencrypted and not is_loopback(host):
-        raise UrlInvalid(f"realtime.url {shown} would go over the network unencrypted; use wss://, or set allow.unencrypted = true")
+        raise UrlInvalid(f"{name} would go over the network unencrypted; use wss://, or set allow.unencrypted = true")
     return url
 
 
@@ -154,8 +155,7 @@ def _certificates(named: str) -> str:
         return ""
     path = Path(named).expanduser()
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_CA_FILE)
+        content = read_file(path, _LARGEST_CA_FILE)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise ConfigInvalid(f"can't read realtime.ca_file {path}: {reason}") from error

@@ -83,8 +83,8 @@ class Settings:
         provider = resolve(config, find_api_key(config, self._env), self._env)
         return Choice(config, provider, tools.mcp(config, self._token))
 
-    def _token(self, row: Mapping[str, Any]) -> str:
-        found = find_token(row, self._env)
+    def _token(self, name: str, row: Mapping[str, Any]) -> str:
+        found = find_token(name, row, self._env)
         return found.reveal() if found else ""
 
 

@@ -35,9 +35,9 @@ def warnings(config: Config) -> list[str]:
     return [f"left out, for they run programs: {forbidden}; allow.executables = true allows them"] if forbidden else []
 
 
-def mcp(config: Config, token: Callable[[Mapping[str, Any]], str]) -> list[dict[str, Any]]:
-    """The MCP servers in the form of the wire (realtime-protocol 2.5). `token` finds the one of a row, "" for none."""
-    return [_server(name, row, token(row)) for name, row in config.table("mcp").items()]
+def mcp(config: Config, token: Callable[[str, Mapping[str, Any]], str]) -> list[dict[str, Any]]:
+    """The MCP servers in the form of the wire (realtime-protocol 2.5). `token` finds the one of a row, by name, "" for none."""
+    return [_server(name, row, token(name, row)) for name, row in config.table("mcp").items()]
 
 
 def _server(name: str, row: Mapping[str, Any], token: str) -> dict[str, Any]:
