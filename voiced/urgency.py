@@ -27,6 +27,13 @@ def claim(urgency: Urgency) -> str:
     return "ordinary"
 
 
+def waive(group: int) -> None:
+    """Takes the preference, which is ours, from the process group of a program that we started. One that became somebody else
+    by now, as sudo does, keeps it: it is not ours to change."""
+    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        _allowed(lambda: os.setpriority(os.PRIO_PGRP, group, 0))
+
+
 def _allowed(ask: Callable[[], None]) -> bool:
     try:
         ask()

@@ -78,6 +78,31 @@ def test_a_program_that_fails_is_quoted_without_its_arguments_and_the_key() -> N
     assert "more" not in said
 
 
+def test_a_key_in_the_place_of_the_program_is_not_told() -> None:
+    assert refused("sk-never-seen").startswith("the program of realtime.api_key_command can't be run (No such file")
+
+
+def test_the_program_is_no_more_urgent_than_others(tmp_path: Path) -> None:
+    go_on = tmp_path / "go_on"
+    os.mkfifo(go_on)
+    told: list[str] = []
+
+    def run() -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, -5)  # of this thread
+            told.append(ask("sh", "-c", f"cat {go_on}; nice"))
+        except PermissionError:
+            go_on.open("r").close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    go_on.write_text("")
+    thread.join(10)
+    if not told:
+        pytest.skip("may not be urgent ourselves")
+    assert told == ["0"]
+
+
 @pytest.mark.parametrize(
     ("argv", "why"),
     [

@@ -11,7 +11,9 @@ from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, fcntl
 from typing import BinaryIO, Final
 
 from voiced.errors import KeyUnavailable
+from voiced.files import shown_program
 from voiced.network.quote import Quote
+from voiced.urgency import waive
 
 #: A keyring that is asked for a passphrase takes longer; it is unlocked by then, and the next attempt finds it so.
 _WITHIN_S: Final = 10.0
@@ -73,6 +75,7 @@ class KeyCommand:
             except (OSError, ValueError, IndexError) as error:
                 raise self._unavailable(f"can't be run ({getattr(error, 'strerror', None) or error})") from error
             self._running = running
+            waive(running.pid)
         ended = os.pidfd_open(running.pid)
         in_time = select.select([ended], [], [], _WITHIN_S)[0]
         os.close(ended)
@@ -93,8 +96,8 @@ class KeyCommand:
 
     def _unavailable(self, what: str) -> KeyUnavailable:
         """Names the program alone: its arguments may hold secrets."""
-        program = self._quote(os.path.basename(self._argv[0]) if self._argv else "")
-        return KeyUnavailable(f"the program {program!r} of realtime.api_key_command {what}; try the command in a shell")
+        program = shown_program(self._argv[0]) if self._argv else ""
+        return KeyUnavailable(f"the program{program} of realtime.api_key_command {what}; try the command in a shell")
 
 
 def _reap(program: "subprocess.Popen[bytes]") -> int | None:

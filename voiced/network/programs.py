@@ -12,7 +12,9 @@ import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from voiced.files import shown_program
 from voiced.network.outputs import RunTool
+from voiced.urgency import waive
 
 #: More than the model is told (calls.LONGEST_OUTPUT characters, of four bytes at the most). A program that prints more is killed.
 _MOST_BYTES = 4 * 100_001
@@ -51,7 +53,7 @@ class Programs:
             program = _Program(run, self._env, home if os.path.isdir(home) else "/")
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            logging.warning("the tool program %s can't be started: %s", run.argv[0], why)
+            logging.warning("the tool program%s can't be started: %s", shown_program(run.argv[0]), why)
             return Ended(run.call_id, False, f"the tool's program can't be started: {why}")
         self._running.append(program)
         for fd in program.fds:
@@ -130,6 +132,7 @@ class _Program:
 
     def __init__(self, run: RunTool, env: Mapping[str, str], directory: str) -> None:
         self.call_id = run.call_id
+        self._argv = run.argv
         self.wanted = True
         out, out_end = os.pipe2(os.O_CLOEXEC)
         err, err_end = os.pipe2(os.O_CLOEXEC)
@@ -150,8 +153,7 @@ class _Program:
         self.out, self.err = _Pipe(out), _Pipe(err)
         self.pipes = [self.out, self.err]
         self.exit_fd = os.pidfd_open(self._process.pid)
-        if os.getpriority(os.PRIO_PROCESS, 0) < 0:  # ours (voiced.urgency), not theirs
-            os.setpriority(os.PRIO_PGRP, self._process.pid, 0)
+        waive(self._process.pid)
 
     @property
     def fds(self) -> list[int]:
@@ -162,7 +164,7 @@ class _Program:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except PermissionError:
-            logging.warning("the tool program %s runs as another user and can't be stopped", self._process.args)
+            logging.warning("the tool program%s runs as another user and can't be stopped", shown_program(self._argv[0]))
 
     def result(self) -> Ended:
         """Once it has ended."""
