@@ -17,6 +17,7 @@ from voiced.errors import BadArgument, NotNow
 pytestmark = pytest.mark.system
 
 KEY = "sk-never-to-be-seen-1234567890"
+CAPPED = "[prices.test]\naudio_in = 2.0\n[cost]\ndaily_cap_usd = 2.0\n"
 CLOUD = '[profiles.cloud]\nprovider = "openai"\nvoice = "cedar"\n'
 
 
@@ -188,7 +189,7 @@ def test_a_new_day_opens_what_the_cap_had_closed(home: Path) -> None:
     """In a place on earth where midnight is a few seconds away."""
     ahead_s = 86_400 - int(time.time()) % 86_400 - 8
     zone = f"HERE-{ahead_s // 3600:02}:{ahead_s // 60 % 60:02}:{ahead_s % 60:02}"
-    with running(home, "[prices.test]\naudio_in = 2.0\n[cost]\ndaily_cap_usd = 2.0\n", TZ=zone) as (_, client):
+    with running(home, CAPPED, TZ=zone, OPENAI_API_KEY=KEY) as (_, client):
         client.say("spend")
         until(lambda: len(ordered(client)) == 2, "two orders")
         [closed, opened] = ordered(client)
@@ -197,6 +198,81 @@ def test_a_new_day_opens_what_the_cap_had_closed(home: Path) -> None:
         assert opened[1]["exhausted"] == ""
         assert client.usage()["today"]["usd"] == 0
         assert client.usage()["session"]["usd"] == 2.0
+
+
+SILENT = "tests.supervisor.children.silent"
+OFFLINE = '[profiles.offline]\nprovider = "embedded"\n'
+
+
+def test_a_change_of_provider_that_is_taken_back_leaves_no_server_behind(home: Path) -> None:
+    """Which was still loading: the network was never told of it."""
+    with running(home, OFFLINE, {"embedded": {"module": SILENT}}, OPENAI_API_KEY=KEY) as (made, client):
+        client.profile("offline")
+        until(lambda: "embedded" in made.children(), "an embedded server")
+        client.profile("none")
+        until(lambda: "embedded" not in {row["name"] for row in client.status()["processes"]}, "its end")
+        assert client.status()["state"] == "idle"
+
+
+def test_a_change_of_provider_during_the_start_reaches_a_network_process_that_waits(home: Path) -> None:
+    configure(home, "")
+    with daemon(home, {"embedded": {"module": SILENT}}, MY_KEY=KEY) as made:
+        made.wait_for_log("started, pid", times=4)
+        with made.client() as client:
+            configure(home, '[realtime]\nprovider = "openai"\napi_key_env = "MY_KEY"\n')
+            client.reload()
+            made.wait_until_ready()
+            assert given(client)["provider"] == "openai"
+            until(lambda: "embedded" not in {row["name"] for row in client.status()["processes"]}, "the server's end")
+
+
+def test_the_cap_does_not_close_the_embedded_server_which_is_free(home: Path) -> None:
+    with running(home, CAPPED + OFFLINE, OPENAI_API_KEY=KEY) as (_, client):
+        client.say("spend")
+        until(lambda: client.status()["state"] == "asleep", "sleep")
+        client.profile("offline")
+        until(lambda: client.status()["state"] == "idle", "the embedded server's session")
+        assert client.status()["session"]["provider"] == "embedded"
+        client.profile("none")
+        until(lambda: client.status()["state"] == "asleep", "sleep again")
+        until(lambda: "embedded" not in {row["name"] for row in client.status()["processes"]}, "the server's end")
+        told = [(bool(args["exhausted"]), args["provider"]) for _, args in ordered(client)]
+        assert told == [(True, "openai"), (False, "embedded"), (True, "embedded")], "it sleeps before and wakes after it moves"
+    with running(home, CAPPED) as (_, client):
+        assert client.status()["session"]["provider"] == "embedded"
+        assert given(client)["exhausted"] == ""
+        assert client.status()["state"] == "idle", "of a new run, too"
+
+
+@pytest.mark.parametrize("begins", ["offline", "late"])
+def test_a_refusal_ends_only_a_daemon_that_starts_for_the_first_time(home: Path, begins: str) -> None:
+    """Not one that was offline at login, nor one whose settings somebody is mending."""
+    configure(home, "")
+    with daemon(home, {"network": {"settings": {"begins": begins}}}) as made:
+        made.wait_for_log("first sign of life", times=4)
+        with made.client() as client, client.events("error") as events:
+            if begins == "offline":
+                until(lambda: client.status()["state"] == "offline", "being offline")
+                client.say("refused")
+            else:
+                client.reload()
+            event = events.next(5)
+            assert event is not None
+            assert event.data["code"] == "key_refused"
+            assert client.status()["state"] == "failed"
+            client.reload()  # nothing stops
+            if begins == "offline":
+                made.wait_until_ready()
+                assert client.status()["state"] == "idle"
+
+
+def test_a_refusal_at_the_very_start_ends_the_daemon(home: Path) -> None:
+    configure(home, "")
+    with daemon(home, {"network": {"settings": {"begins": "late"}}}) as made:
+        made.wait_for_log("first sign of life", times=4)
+        with made.client() as client:
+            client.say("refused")
+        assert made.process.wait(5) == 77
 
 
 def history(client: Client) -> list[str]:
@@ -230,8 +306,7 @@ def test_nothing_is_written_where_nothing_is_to_be_kept(home: Path) -> None:
 
 
 def test_what_is_spent_is_counted_and_a_cap_closes_the_session_until_it_is_raised(home: Path) -> None:
-    prices = "[prices.test]\naudio_in = 2.0\n"
-    with running(home, prices + "[cost]\ndaily_cap_usd = 2.0\n") as (made, client), client.events("usage", "error") as events:
+    with running(home, CAPPED, OPENAI_API_KEY=KEY) as (made, client), client.events("usage", "error") as events:
         client.say("spend")
         usage, error = events.next(5), events.next(5)
         assert usage is not None
@@ -245,10 +320,10 @@ def test_what_is_spent_is_counted_and_a_cap_closes_the_session_until_it_is_raise
         assert "daily cap" in args["exhausted"]
         assert client.usage() == usage.data == client.status()["usage"]
 
-        configure(home, prices + "[cost]\ndaily_cap_usd = 5.0\n")
+        configure(home, CAPPED.replace("usd = 2", "usd = 5"))
         assert client.reload()["changed"] == ["cost.daily_cap_usd"]
         assert given(client)["exhausted"] == ""
-    with running(home, prices + "[cost]\ndaily_cap_usd = 1.0\n") as (_, client):
+    with running(home, CAPPED.replace("usd = 2", "usd = 1"), OPENAI_API_KEY=KEY) as (_, client):
         assert "daily cap" in given(client)["exhausted"], "a new run knows what was spent before it"
         until(lambda: client.status()["state"] == "asleep", "sleep")
 

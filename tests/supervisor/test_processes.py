@@ -64,6 +64,13 @@ def test_what_was_said_and_what_may_not_be_spent_go_along() -> None:
     assert (made["history"], made["exhausted"], made["record_dir"], made["mcp"]) == ([said], "too dear", "/r", [{"type": "mcp"}])
 
 
+def test_the_embedded_server_is_free_whatever_was_spent() -> None:
+    details = {"embedded": {"url": "ws://127.0.0.1:5/v1/realtime"}}
+    made = settings("network", world(details=details)._replace(exhausted="too dear"))
+    assert made is not None
+    assert made["exhausted"] == ""
+
+
 def test_network_alone_takes_settings_while_it_runs() -> None:
     assert [row.name for row in table(world().provider) if row.live] == ["network"]
 

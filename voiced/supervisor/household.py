@@ -14,12 +14,15 @@ from voiced.messages import Log, Message, MessageMalformed, Order, Ready
 from voiced.supervisor import log
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import Action, Event, State
-from voiced.supervisor.processes import Row, World
+from voiced.supervisor.processes import Row, World, barred
+from voiced.supervisor.provider import Provider
 from voiced.supervisor.spawn import Spawned, ending
 
 SELF = "voiced"
 #: The order that hands a process its new settings, all of them.
 CONFIGURE = "configure"
+#: The order that says why no session may be open; "" = it may.
+BUDGET = "budget"
 #: A child that fails says why right before it ends, on a socket that is read by another thread than sees the end.
 _LAST_WORDS_MS = 100
 
@@ -90,19 +93,23 @@ class Household:
 
     # settings and orders ---------------------------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Gives their settings to those who wait for them, and new ones to those who can take them while they run."""
+    def settle(self, *, anew: bool = False) -> None:
+        """Gives their settings to those who wait for them, and new ones to those who can take them while they run.
+
+        `anew`: somebody mends the settings. Also where none changed: one that failed for good, since its key was refused, tries again.
+        """
         world = self._head.world()
         for member in self.members.values():
             member.settle(world, time.monotonic())
-            if member.outdated(world):
+            member.begun |= anew
+            if anew or member.outdated(world):
                 self.configure(member, world)
 
     def configure(self, member: Member, world: World) -> None:
         """Orders a running process to take its settings of now. One that does not hear orders yet gets them when it does."""
         settings = member.row.settings(world) if member.row.live and member.connected else None
         if settings is not None:
-            member.given = settings
+            member.take(settings)
             self.order(member.name, Order(0, CONFIGURE, {"settings": settings}))
 
     def outdated(self) -> list[str]:
@@ -129,6 +136,17 @@ class Household:
                 continue
             if self.order(member.name, Order(0, LOG_LEVEL, {"log_level": self._say.level})):
                 member.given["log_level"] = self._say.level
+
+    def tell_budget(self, provider: Provider, exhausted: str) -> None:
+        """The network must not go on where nothing more may be spent, and may where the day is a new one, or the provider is free:
+        where it is about to move between such a one and another, it sleeps before, and wakes after.
+        """
+        network = self.members.get("network")
+        if network is None or network.given is None:
+            return
+        reason = max(barred(name, exhausted) for name in (network.given["provider"], provider.name))
+        if network.given["exhausted"] != reason and self.order("network", Order(0, BUDGET, {"exhausted": reason})):
+            network.given["exhausted"] = reason
 
     def _order_stop(self, name: str) -> None:
         self._send(self.members[name], Order(0, STOP, {}))
@@ -187,7 +205,7 @@ class Household:
             if member.outdated(world := self._head.world()):
                 self.configure(member, world)
         if isinstance(message, Ready):
-            member.detail = message.detail
+            member.detail, member.begun = message.detail, True
         self.feed(member, Event.READIED if isinstance(message, Ready) else Event.SPOKE)
         if isinstance(message, Log):
             self._say(message.level, member.name, message.text)

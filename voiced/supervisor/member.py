@@ -29,6 +29,8 @@ class Member:
         self.given: dict[str, Any] | None = None
         #: What it told of itself when it was ready.
         self.detail: Mapping[str, Any] | None = None
+        #: Its first start is behind it: it was ready, or could not reach its server, or somebody changed the settings meanwhile.
+        self.begun = False
         self._env = env
         self._ask = ask
 
@@ -66,6 +68,11 @@ class Member:
         self.given = settings
         self.child.send_settings(settings)
         self.feed(Event.SPOKE, now_s)
+
+    def take(self, settings: dict[str, Any]) -> None:
+        """Goes by these from now on; what is of the moment reaches it in other ways."""
+        moment = {name: value for name, value in (self.given or {}).items() if name in OF_THE_MOMENT}
+        self.given = settings | moment
 
     def outdated(self, world: World) -> bool:
         """Whether it goes by other settings than it would be started with now."""

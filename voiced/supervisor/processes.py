@@ -28,7 +28,7 @@ class World(NamedTuple):
     mcp: Sequence[Mapping[str, Any]] = ()
     #: What was said lately, as the `turn` event has it, with `time`.
     history: Sequence[Mapping[str, Any]] = ()
-    #: Why no session may be opened now; "" = it may.
+    #: Why nothing more may be spent; "" = it may.
     exhausted: str = ""
     #: Where recordings of the wire go; "" = none are made.
     record_dir: str = ""
@@ -69,6 +69,11 @@ def _capture(world: World) -> dict[str, Any]:
 
 def _playback(world: World) -> dict[str, Any]:
     return {"log_level": world.log_level, **world.config.section("audio.playback")}
+
+
+def barred(provider: str, exhausted: str) -> str:
+    """Why the network may open no session with this provider; "" = it may. The embedded server is free."""
+    return "" if provider == "embedded" else exhausted
 
 
 #: Of [realtime], what the network process takes as it stands.
@@ -114,7 +119,7 @@ def _network(world: World) -> dict[str, Any] | None:
         "tools": tools(config),
         "mcp": [dict(server) for server in world.mcp],
         "history": [dict(turn) for turn in world.history],
-        "exhausted": world.exhausted,
+        "exhausted": barred(provider.name, world.exhausted),
         "record_dir": world.record_dir,
     }
 

@@ -90,6 +90,11 @@ class Status:
         return self._state
 
     @property
+    def answering(self) -> str:
+        """The provider of the open session; "" where none is."""
+        return str(self._session["provider"]) if self._session["connected"] else ""
+
+    @property
     def all_ready(self) -> bool:
         """A session that sleeps by its own will is as ready as it wants to be."""
         asleep = "network" if self._conversation == "asleep" else ""

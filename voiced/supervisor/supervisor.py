@@ -74,7 +74,7 @@ class Supervisor:
         self._household = Household(self, family, self._poller, self._child_env, say)
         self._status = Status(now.provider, now.config["turn.mode"], now.profile, version=__version__, pid=os.getpid(), now_s=self._now())
         self._control = ControlServer(
-            self._requests, self._serve, self._forward, self._finish, lambda line: self._say(log.ERROR, SELF, line)
+            self._requests, self._serve, self._household.order, self._finish, lambda line: self._say(log.ERROR, SELF, line)
         )
         self._events = EventServer(stream, self._snapshot)
 
@@ -103,6 +103,8 @@ class Supervisor:
                     self._household.excuse()
                 self._keep_time()
                 if self._status_changed or self._status.muted != told_muted:
+                    if self._status.answering in ("", self._settings.now.provider.name):
+                        self._household.dismiss_unwanted()  # a server that the network does without by now
                     self._status_changed, told_muted = False, self._status.muted
                     self._events.publish_status()
         finally:
@@ -151,14 +153,14 @@ class Supervisor:
         match message:
             case Ready(detail):
                 self._emit(self._status.ready(name, detail))
-                self._became_ready(member, detail)
+                self._became_ready(member)
                 self._check_ready()
             case Heartbeat(stats):
                 self._emit(self._status.beat(name, stats))
                 if self._metered and name == "capture":
                     self._events.publish("level", self._status.levels())
             case Publish(topic, data):
-                self._published(name, topic, data)
+                self._published(member, topic, data)
             case Answer():
                 self._emit(self._status.answered(name, message.result))
                 self._control.take(message)
@@ -172,8 +174,11 @@ class Supervisor:
     def changed(self, member: Member, reason: str) -> None:
         self._emit(self._status.process(member.name, member.state, member.pid, member.life.restarts, reason, self._now()))
 
-    def _published(self, name: str, topic: str, data: dict[str, Any]) -> None:
+    def _published(self, member: Member, topic: str, data: dict[str, Any]) -> None:
+        name = member.name
         match topic:
+            case "state" if data["state"] == "offline":
+                member.begun = True
             case "spent":
                 self._account(self._books.spent(data, time.time()))
             case "turn":
@@ -185,14 +190,13 @@ class Supervisor:
         self._emit(self._status.published(name, topic, data))
         self._check_ready()
 
-    def _became_ready(self, member: Member, detail: Mapping[str, Any]) -> None:
+    def _became_ready(self, member: Member) -> None:
         self._say(log.DEBUG, member.name, "ready")
         if self._metered and member.name in _METERED:
             self._order_pace(member.name)
         self._household.settle()
-        self._tell_budget()
-        if member.name == "network" and detail.get("provider") == self._settings.now.provider.name:
-            self._household.dismiss_unwanted()  # a server that it does without by now
+        self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
+        self._status_changed = True
 
     def _check_ready(self) -> None:
         if self._was_ready or not self._status.all_ready:
@@ -207,7 +211,7 @@ class Supervisor:
     def _take_failure(self, member: Member, failure: Failed) -> None:
         member.failure = failure
         fatal = BY_CODE.get(failure.code, InternalError).fatal
-        if not self._was_ready and fatal:
+        if self._is_first_start(member) and fatal:
             self._fail_to_start(failure)
         else:
             self._say(log.DEBUG if failure.message == member.told else log.ERROR, member.name, failure.message)
@@ -215,10 +219,14 @@ class Supervisor:
 
     def died(self, member: Member, reason: str) -> None:
         self._control.died(member.name)
-        if not self._was_ready and not self._household.stopping and member.state is State.BACKOFF and not member.life.blameless:
+        if self._is_first_start(member) and not self._household.stopping and member.state is State.BACKOFF and not member.life.blameless:
             self._fail_to_start(member.failure or Failed(ChildDied.code, f"the {member.name} process died while starting: {reason}"))
         else:
             self._household.tell_death(member, reason)
+
+    def _is_first_start(self, member: Member) -> bool:
+        """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
+        return not (self._was_ready or member.begun)
 
     def dismissed(self, member: Member) -> None:
         self._emit(self._status.dismissed(member.name))
@@ -246,9 +254,8 @@ class Supervisor:
         self._account(self._books.configure(config, time.time()))
         self._status_changed = True
         self._household.man(self._table(provider))
-        # Also where nothing changed: one that failed for good, since its key was refused, tries again.
-        for member in self._household.members.values():
-            self._household.configure(member, self.world())
+        self._household.settle(anew=True)
+        self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
 
     def _account(self, emissions: Iterable[Emission]) -> None:
         """What the ledger has to say."""
@@ -256,15 +263,7 @@ class Supervisor:
             if topic == "error":
                 self._say(log.WARNING, SELF, data["message"])
         self._emit(emissions)
-        self._tell_budget()
-
-    def _tell_budget(self) -> None:
-        """The network must not go on where nothing more may be spent, and may where the day is a new one."""
-        network = self._household.members.get("network")
-        reason = self._books.exhausted
-        told = network.given["exhausted"] if network is not None and network.given is not None else reason
-        if network is not None and network.given is not None and told != reason and self._order("network", "budget", exhausted=reason):
-            network.given["exhausted"] = reason
+        self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -316,9 +315,6 @@ class Supervisor:
                 self._household.replace(args["process"])
                 return {"process": args["process"]}
         raise InternalControlError(f"voiced does not know its own command {command}; please report this")
-
-    def _forward(self, owner: str, order: Order) -> bool:
-        return self._household.order(owner, order)
 
     def _finish(self, command: str, result: dict[str, Any]) -> dict[str, Any]:
         """Capture lists the devices; which are open, playback knows for the other half."""

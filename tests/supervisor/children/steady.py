@@ -16,7 +16,14 @@ def _steady(child: Child) -> None:
     muted = bool(settings.get("muted"))
     orders: list[Any] = []  # those that only a network process gets from its supervisor
     child.level_changed = lambda level: orders.append(["log_level", level])
-    _open(child)
+    match settings.get("begins"):
+        case "offline":  # gets through when it is configured
+            child.publish("session", connected=False, reason="no route", attempt=1, retry_in_s=60.0)
+            child.publish("state", state="offline")
+        case "late":  # waits, and is refused when it is configured
+            pass
+        case _:
+            _open(child)
     while not child.stopping:
         child.wait(100)
         for order in child.orders():
@@ -30,10 +37,16 @@ def _steady(child: Child) -> None:
                 case "devices":
                     child.answer(order, input=[{"name": "test"}, {"name": "other"}], output=[{"name": "test"}])
                 case "configure":
-                    child.settings = order.args["settings"]
-                    _open(child)
+                    before, child.settings = child.settings, order.args["settings"] | {"exhausted": child.settings["exhausted"]}
+                    if child.settings.get("begins") == "late":
+                        child.failed(KeyRefused("the server refused the key"))
+                    elif child.settings != before or "begins" in before:
+                        _open(child)
                 case "budget" | "tool_result":
-                    orders.append([order.command, order.args])
+                    orders.append([order.command, order.args | {"provider": child.settings["provider"]}])
+                    if order.command == "budget":
+                        child.settings["exhausted"] = order.args["exhausted"]
+                        _open(child)
                     child.answer(order, accepted=True)
                 case "approve":
                     child.answer(order, accepted=order.args["approved"])
@@ -59,8 +72,11 @@ def _open(child: Child) -> None:
     name, settings = child.name, child.settings
     url = f"ws://127.0.0.1:{os.getpid()}/v1/realtime" if name == "embedded" else settings.get("url", "").partition("?")[0]
     if name == "network":
-        child.publish("session", connected=True, reason=None, attempt=0, retry_in_s=None)
-        child.publish("state", state="asleep" if settings.get("exhausted") else "idle")
+        exhausted = settings["exhausted"]
+        child.publish("session", connected=not exhausted, reason=exhausted or None, attempt=0, retry_in_s=None)
+        child.publish("state", state="asleep" if exhausted else "idle")
+        if exhausted:
+            return
     child.ready(device="test", rate=24000, url=url, **{key: settings[key] for key in ("provider", "model") if key in settings})
 
 
@@ -89,6 +105,7 @@ def _obey(child: Child, text: str) -> None:
             raise RuntimeError("on purpose")
         case "refused":
             child.failed(KeyRefused("the server refused the key"))
+            child.settings["refused"] = True
         case "be speaking" | "be idle":
             child.publish("state", state=text.removeprefix("be "))
         case "print":
