@@ -34,6 +34,12 @@ def test_refused_unless_the_settings_allow_it() -> None:
     assert script.session is session
 
 
+def test_refused_for_the_reason_that_the_settings_have() -> None:
+    script = Recorded("", record_refused="the disk is on fire")
+    script.recorder.obey(Order(5, "record", {"on": True}), True, script.session, script.now)
+    assert [error.message for error in script.heard.refusals] == ["the disk is on fire"]
+
+
 def test_on_and_off(script: Recorded) -> None:
     session = script.session
     assert script.record(False) == {"recording": False, "path": None}
@@ -137,6 +143,16 @@ def test_no_key_is_in_a_file_whatever_the_server_repeats(script: Recorded) -> No
     assert len(told) == 13
     assert not [line for line in told if KEY[1:] in line]
     assert sum("***" in line for line in told) == 11
+
+
+def test_secrets_of_the_settings_are_not_in_a_file(tmp_path: Path) -> None:
+    script = Recorded(tmp_path, url="wss://h/v1?key=in-the-url-1", secrets=["in-the-url-1"], mcp=[])
+    script.record(True)
+    script.event("error", error={"type": "x", "code": "x", "message": "in-the-url-1 is wrong"})
+    lines = script.lines()
+    assert "in-the-url" not in json.dumps(lines)
+    assert lines[0]["settings"]["url"] == "wss://h/v1?***1"
+    assert "secrets" not in lines[0]["settings"]
 
 
 def test_no_key_that_a_program_told_is_in_a_file(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_secrets_are_hidden_whoever_says_them() -> None:
     assert stream.getvalue().endswith("Bearer ***, or ***?\n")
 
 
+def test_of_secrets_that_are_parts_of_each_other_nothing_is_left() -> None:
+    say, stream = log(hidden=("abc",))
+    for _ in range(3):
+        say.hide("abcdef")
+    say(INFO, "network", "abcdef abc")
+    assert stream.getvalue().endswith(" *** ***\n")
+    assert len(say._hidden) == 2, "a reload hides them again"
+
+
 def test_a_reader_that_went_away_does_no_harm() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -94,15 +94,17 @@ def test_a_profile_that_lacks_its_key_is_refused_and_the_former_stays(file: Path
     assert made.now.profile == "work"
 
 
-def test_secrets_are_key_tokens_and_the_proxys_password(file: Path) -> None:
+def test_secrets_are_key_tokens_and_those_in_urls(file: Path) -> None:
     made = settings(
         file,
-        '[mcp.a]\nurl = "https://a"\nauthorization_env = "TOKEN"\n',
-        OPENAI_API_KEY="sk-1",
+        '[mcp.a]\nurl = "https://a/mcp?t=of-the-house"\nauthorization_env = "TOKEN"\n'
+        '[embedded]\nchat_url = "http://me:ollama@h/v1"\n[realtime]\nprovider = "compatible"\n'
+        'api_key_env = "KEY"\nurl = "wss://h/v1?model=gpt-realtime-9&key=in-the-url"\n',
+        KEY="sk-1",
         TOKEN="t-1",
-        https_proxy="http://me:word@proxy:3128",
+        https_proxy="http://me:w%40rd@proxy:3128",
     )
-    assert made.now.secrets == ["sk-1", "word", "t-1"]
+    assert made.now.secrets == ["sk-1", "t-1", "in-the-url", "w%40rd", "w@rd", "ollama", "of-the-house"]
 
 
 def test_verbose_is_debug_whatever_the_file_says(file: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.supervisor.running import ROOT, until
-from voiced.supervisor.spawn import Spawned, child_environment, ending, figures
+from voiced.supervisor.spawn import Spawned, child_environment, ending, figures, without_proxies
 
 pytestmark = pytest.mark.system
 ENV = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
@@ -51,8 +51,14 @@ def test_settings_for_a_dead_child_are_no_error() -> None:
 
 def test_the_environment_has_no_secret_and_none_of_systemds() -> None:
     ours = {"MY_KEY": "sk", "NOTIFY_SOCKET": "/n", "CREDENTIALS_DIRECTORY": "/c", "LANG": "C", "PYTHONPATH": "/p"}
+    ours |= {"VOICED_REALTIME__URL": "wss://h?key=sk", "VOICED_RUNTIME_DIR": "/y"}
     env = child_environment(ours, Path("/run/x"), {"MY_KEY", "ANOTHER"})
     assert env == {"LANG": "C", "VOICED_RUNTIME_DIR": "/run/x", "VOICED_CHILD": "1", "PYTHONPATH": f"{ROOT}:/p"}
+
+
+def test_without_proxies_is_without_their_passwords() -> None:
+    env = {"https_proxy": "http://u:p@h:1", "ALL_PROXY": "socks5://u:p@h:1", "no_proxy": "x", "PROXY_OF_MINE": "y"}
+    assert without_proxies(env) == {"PROXY_OF_MINE": "y"}
 
 
 def test_figures_are_those_of_the_process() -> None:

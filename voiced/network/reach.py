@@ -24,7 +24,7 @@ from voiced.shown import public
 STEP_TIMEOUT_S = 10.0
 #: OpenSSL's words for an answer that is no TLS at all.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
-_PROXY_PORTS: Final = {"http": 80, "socks5": 1080, "socks5h": 1080}
+_PROXIES: Final = ("http", "socks5", "socks5h")
 
 
 class Target(NamedTuple):
@@ -46,11 +46,6 @@ def target(settings: dict[str, Any]) -> Target:
     texts = {name: settings.get(name) or "" for name in ("token", "ca_file", "proxy", "model")}
     command = tuple(settings.get("token_command") or ())
     return Target(url, settings.get("auth") or "bearer", token_command=command, where=public(url), **texts)
-
-
-def password_in(proxy: str) -> str:
-    """The password in a proxy's URL, which must not be seen."""
-    return unquote(proxy.rpartition("@")[0].partition("://")[2].partition(":")[2])
 
 
 class ProxyFailed(Exception):
@@ -96,10 +91,10 @@ def _address(url: str) -> tuple[str, int, bool]:
 def _by_proxy(url: str, host: str, port: int) -> socket.socket:
     try:
         proxy = urlsplit(url)
-        proxy_port = proxy.port or _PROXY_PORTS.get(proxy.scheme, 0)
+        proxy_port = proxy.port
     except ValueError:
-        proxy, proxy_port = urlsplit(""), 0
-    if not proxy.hostname or proxy.scheme not in _PROXY_PORTS:
+        proxy, proxy_port = urlsplit(""), None
+    if not proxy.hostname or not proxy_port or proxy.scheme not in _PROXIES:
         raise UrlInvalid(
             f"the proxy {public(url)!r} can't be used; it looks like http://host:port, socks5://host:port or socks5h://host:port"
         )

@@ -46,6 +46,8 @@ _WRITE_BYTES: Final = 64 << 10
 _FRAMES_A_LINE: Final = 250
 _NS_PER_MS: Final = 1_000_000
 
+_NOT_ALLOWED: Final = "recording is not allowed; set allow.recording = true, then `voicectl reload`"
+
 _ASKED: Final = ("facts", "moment")
 #: What a session can be told -> the names of the arguments.
 INPUTS: Final[dict[str, tuple[str, ...]]] = {
@@ -101,7 +103,7 @@ class Recorder:
             return self._recording.path
         directory = session.next_settings.get("record_dir")
         if not directory:
-            raise NotNow("recording is not allowed; set allow.recording = true, then `voicectl reload`")
+            raise NotNow(session.next_settings.get("record_refused") or _NOT_ALLOWED)
         try:
             self._recording = Recording(directory, Redaction(self._quote), session, now)
         except OSError as error:

@@ -16,8 +16,7 @@ from voiced.messages import Order
 from voiced.network import events
 from voiced.network.outputs import RunTool
 from voiced.network.quote import Quote
-from voiced.network.reach import password_in
-from voiced.shown import public
+from voiced.shown import password_in, public
 
 AUDIO_BYTES = "audio_bytes"
 #: Server events whose `delta` is sound; the second is the beta's name.
@@ -48,9 +47,10 @@ class Redaction:
 
     def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of the process, as a replay needs them."""
-        for secret in (settings.get("token") or "", password_in(settings.get("proxy") or "")):
+        for secret in (settings.get("token") or "", password_in(settings.get("proxy") or ""), *(settings.get("secrets") or ())):
             self._hide(secret)
-        kept = {name: value for name, value in settings.items() if name not in (*_SECRET_SETTINGS, "record_dir", "history", "tools")}
+        left_out = (*_SECRET_SETTINGS, "secrets", "record_dir", "history", "tools")
+        kept = {name: value for name, value in settings.items() if name not in left_out}
         kept["url"] = self._url(settings.get("url") or "")
         kept["history"] = len(settings.get("history") or ())
         kept["tools"] = [{**tool, "command": tool["command"][:1]} for tool in settings.get("tools") or ()]

@@ -20,6 +20,7 @@ from voiced.network import reach
 from voiced.network.credentials import KeyCommand, headers
 from voiced.network.quote import Quote
 from voiced.network.reach import Target as Target
+from voiced.shown import password_in
 
 _READ_BYTES = 256 << 10
 #: Most that is read before the caller gets a chance to look at its other sockets.
@@ -323,7 +324,7 @@ class Connecting:
     def _connect(self) -> Any:
         target = self._target
         self._quote.hide(target.token)
-        self._quote.hide(reach.password_in(target.proxy))
+        self._quote.hide(password_in(target.proxy))
         key = self._command.key() if target.token_command else target.token
         limit = threading.Timer(_HANDSHAKE_S, self._time_out)  # a server may say a byte every nine seconds
         limit.daemon = True

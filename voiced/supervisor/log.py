@@ -28,11 +28,15 @@ class Log:
         self.level = level
         self._stream = stream
         self._journal = journal
-        self._hidden = [secret for secret in hidden if secret]
+        self._hidden: list[str] = []  # longest first: one may be a part of another
+        for secret in hidden:
+            self.hide(secret)
         self._clock = clock or (_clock_ms if level <= DEBUG else _clock)
 
     def hide(self, secret: str) -> None:
-        self._hidden.append(secret)
+        """From now on, and for ever: who was told a key once may repeat it after it was changed."""
+        if secret and secret not in self._hidden:
+            self._hidden = sorted([*self._hidden, secret], key=len, reverse=True)
 
     def without_secrets(self, text: str) -> str:
         for secret in self._hidden:

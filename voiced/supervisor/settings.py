@@ -11,6 +11,7 @@ from voiced.config import Config, load
 from voiced.errors import BadArgument, ConfigInvalid, NotNow, VoicedError
 from voiced.keys import KEYS, TABLES
 from voiced.secret import find_api_key, find_token
+from voiced.shown import secrets_in
 from voiced.supervisor import log, tools
 from voiced.supervisor.provider import Provider, resolve
 
@@ -34,8 +35,9 @@ class Choice(NamedTuple):
     def secrets(self) -> list[str]:
         """What must not be shown."""
         key = [self.provider.key.reveal()] if self.provider.key else []
-        password = self.provider.proxy.rpartition("@")[0].rpartition("://")[2].partition(":")[2]
-        return key + ([password] if password else []) + [server["authorization"] for server in self.mcp if "authorization" in server]
+        urls = [self.provider.url, self.provider.proxy, self.config["embedded.chat_url"], *(server["server_url"] for server in self.mcp)]
+        tokens = [server["authorization"] for server in self.mcp if "authorization" in server]
+        return list(dict.fromkeys([*key, *tokens, *(secret for url in urls for secret in secrets_in(url))]))
 
 
 class Settings:

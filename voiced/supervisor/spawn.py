@@ -15,19 +15,28 @@ from voiced.child import settings_frame
 _LONGEST_LINE = 4096
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+#: A setting in the environment: children have theirs by the pipe, and a URL in it may hold a key.
+_SETTING = "__"
 #: What is ours alone: systemd's sockets, and where it put the key.
 _NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 
 
 def child_environment(env: Mapping[str, str], directory: Path, secrets: Collection[str]) -> dict[str, str]:
-    """The environment of the children: ours, without the variables of `secrets`, and with where to find the sockets and this package."""
-    inherited = {name: value for name, value in env.items() if name not in (*_NOT_INHERITED, *secrets)}
+    """The environment of the children: ours, without settings and the variables of `secrets`, and with where to find the sockets and
+    this package."""
+    left_out = {*_NOT_INHERITED, *secrets, *(name for name in env if name.startswith("VOICED_") and _SETTING in name)}
+    inherited = {name: value for name, value in env.items() if name not in left_out}
     home = str(Path(voiced.__file__).parent.parent)
     # They are started with -P, or a file in the working directory could pose as one of their modules. So a source
     # tree that was on our path only as the working directory has to be named.
     if Path(home).name not in ("site-packages", "dist-packages"):
         inherited["PYTHONPATH"] = os.pathsep.join(part for part in (home, env.get("PYTHONPATH")) if part)
     return inherited | {"VOICED_RUNTIME_DIR": str(directory), "VOICED_CHILD": "1"}
+
+
+def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """For a process that reaches no server: a proxy's URL may hold a password."""
+    return {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
 
 
 class Spawned:
