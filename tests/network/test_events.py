@@ -1,6 +1,7 @@
 """The wire's classes against the `openai` package's: what its models produce we decode, what we encode it accepts."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -278,3 +279,85 @@ def test_the_event_at_fault_is_named() -> None:
     with pytest.raises(WireMalformed) as caught:
         events.decode_client(b'{"type":"conversation.item.delete","event_id":"mine"}')
     assert caught.value.event_id == "mine"
+
+
+# what servers make of it ---------------------------------------------------------------------------------------------------
+
+
+def done(**response: Any) -> bytes:
+    return msgspec.json.encode({"type": "response.done", "response": {"id": "r1", "status": "completed", **response}})
+
+
+@pytest.mark.parametrize(
+    ("odd", "rest"),
+    [
+        ({"output": [{"type": "mcp_call", "error": "boom"}]}, {"output": [Item(type="mcp_call", error="boom")]}),
+        ({"metadata": {"a": 1, "b": "c"}}, {"metadata": {"a": 1, "b": "c"}}),
+        ({"metadata": [1]}, {}),
+        ({"usage": "much"}, {}),
+        ({"status": 5}, {"status": None}),
+        ({"output_modalities": [1], "max_output_tokens": 1.5, "conversation_id": {}}, {"output_modalities": []}),
+        ({"output": ["x", {"id": "no type"}, {"type": "message", "id": "i1"}]}, {"output": [Item(type="message", id="i1")]}),
+        ({"output": [{"type": "message", "content": [{"type": "text", "text": 5}]}]}, None),
+        ({"status_details": {"error": {"code": 5, "message": "m"}}}, {"status_details": StatusDetails(error=ErrorDetail(message="m"))}),
+    ],
+)
+def test_an_odd_field_costs_that_field(odd: dict[str, Any], rest: dict[str, Any] | None) -> None:
+    event = events.decode_server(done(**odd))
+    if rest is None:
+        rest = {"output": [Item(type="message", content=[Content(type="text")])]}
+    assert event == events.ResponseDone(response=Response(**{"id": "r1", "status": "completed", **rest}))
+
+
+def test_an_odd_field_of_a_beta_event() -> None:
+    raw = b'{"type":"response.audio_transcript.delta","response_id":"r1","item_id":"i1","delta":"hi","output_index":"0"}'
+    assert events.decode_server(raw) == events.OutputTranscriptDelta(response_id="r1", item_id="i1", delta="hi")
+
+
+def test_a_client_is_told_of_its_odd_fields() -> None:
+    with pytest.raises(WireMalformed):
+        events.decode_client(b'{"type":"conversation.item.create","item":{"type":"message","role":5}}')
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"type":"response.done","response":5}',
+        b'{"type":"response.done","response":{"status":"completed"}}',
+        b'{"type":"response.done","response":{"id":"r1","output":[5]},"response":7}',
+        b'{"type":"response.done","response":{"id":"r1","output":[5]},"response":{"output":{}}}',
+        b'{"type":"response.done","response":{"id":"r1","usage":5},"x":"\xff"}',
+        done(usage=5)[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        done(output=[5] * 9),
+        done(output=[5], usage={"much": "x" * (256 << 10)}),
+        b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"AAA"}',
+    ],
+)
+def test_what_can_not_be_mended_is_malformed(raw: bytes) -> None:
+    with pytest.raises(WireMalformed):
+        events.decode_server(raw)
+
+
+ODD_IDS = ["x" * 513, "k\x1b[2J", "a\nb", "\u009b1m", "\u202egpj"]
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+@pytest.mark.parametrize(
+    ("type", "fields"),
+    [
+        ("response.created", lambda odd: {"response": {"id": odd}}),
+        ("response.output_item.added", lambda odd: {"response_id": "r1", "item": {"id": odd, "type": "message"}}),
+        ("response.output_item.done", lambda odd: {"response_id": odd, "item": {"id": "i1", "type": "message"}}),
+        ("response.output_audio.delta", lambda odd: {"response_id": "r1", "item_id": odd, "delta": "AAAA"}),
+        ("response.audio.delta", lambda odd: {"response_id": odd, "item_id": "i1", "delta": "AAAA"}),
+        ("response.output_text.delta", lambda odd: {"response_id": "r1", "item_id": odd, "delta": "hi"}),
+        ("input_audio_buffer.speech_started", lambda odd: {"item_id": odd}),
+        ("conversation.item.input_audio_transcription.delta", lambda odd: {"item_id": odd, "delta": "hi"}),
+    ],
+)
+def test_an_event_with_an_absurd_id_is_malformed(type: str, fields: Callable[[str], dict[str, Any]], odd: str) -> None:
+    events.decode_server(msgspec.json.encode({"type": type, **fields("item_Ä 1")}))
+    with pytest.raises(WireMalformed) as caught:
+        events.decode_server(msgspec.json.encode({"type": type, **fields(odd)}))
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 150

@@ -1,10 +1,17 @@
 """The parts that events of the Realtime wire are made of: items, their content, responses. `events` has the events and the
 rules of decoding, and hands these on."""
 
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+LONGEST_ID: Final = 512
+#: No control characters, nor those that turn the direction of text: ids are told to people and scripts.
+PLAIN: Final = r"\A[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]*\Z"
+NOT_PLAIN: Final = "an id with control characters"
+Id = Annotated[str, Meta(max_length=LONGEST_ID, pattern=PLAIN)]
+BoundedId = Annotated[str, Meta(max_length=LONGEST_ID)]
 
 
 class Content(Struct, kw_only=True, omit_defaults=True):
@@ -23,7 +30,7 @@ class Item(Struct, kw_only=True, omit_defaults=True):
     mcp_approval_response; others keep only what they share with these."""
 
     type: str
-    id: str | None = None
+    id: Id | None = None
     object: str | None = None
     status: str | None = None
     role: str | None = None
@@ -37,7 +44,7 @@ class Item(Struct, kw_only=True, omit_defaults=True):
     approve: bool | None = None
     reason: str | None = None
     tools: list[dict[str, Any]] | UnsetType | None = UNSET
-    error: dict[str, Any] | None = None
+    error: Any = None  # an object, but of some servers text
 
 
 class ErrorDetail(Struct, kw_only=True):
@@ -57,7 +64,7 @@ class StatusDetails(Struct, kw_only=True, omit_defaults=True):
 
 
 class Response(Struct, kw_only=True):
-    id: str
+    id: Id
     object: str = "realtime.response"
     status: str | None = None
     status_details: StatusDetails | None = None
@@ -67,7 +74,7 @@ class Response(Struct, kw_only=True):
     max_output_tokens: int | str | UnsetType | None = UNSET
     audio: dict[str, Any] | UnsetType | None = UNSET
     usage: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class Part(Struct, kw_only=True, omit_defaults=True):
