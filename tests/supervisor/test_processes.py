@@ -7,6 +7,8 @@ from voiced.secret import Credential, Secret
 from voiced.supervisor.processes import World, table
 from voiced.supervisor.provider import resolve
 
+MCP = {"type": "mcp", "server_url": "https://h/mcp"}
+
 
 def world(key: str = "", muted: bool = False, details: dict[str, Any] | None = None, command: tuple[str, ...] = (), **values: Any) -> World:
     config = Config({name.replace("__", "."): value for name, value in values.items()}, "test")
@@ -47,7 +49,7 @@ def test_network_gets_the_settings_of_the_whole_session() -> None:
     session = {"speed", "instructions", "language", "transcription_model", "noise_reduction", "reasoning_effort", "max_output_tokens"}
     session |= {"tool_choice", "truncation", "retention_ratio", "context_chars", "rollover_s", "idle_disconnect_s", "report_aloud"}
     turn = {"mode", "detection", "threshold", "prefix_padding_ms", "silence_ms", "idle_timeout_ms", "eagerness", "talk_limit_s"}
-    assert set(made) == reach | session | turn | {"tools", "mcp", "history", "exhausted", "record_dir"}
+    assert set(made) == reach | session | turn | {"tools", "mcp", "history", "exhausted", "record_dir", "record_refused", "secrets"}
     assert msgpack.unpackb(msgpack.packb(made)) == made, "as it is after the way to the process"
 
 
@@ -59,9 +61,9 @@ def test_a_program_for_the_token_is_named_and_not_run() -> None:
 
 def test_what_was_said_and_what_may_not_be_spent_go_along() -> None:
     said = {"item_id": "i", "role": "user", "text": "hello", "time": 1.0}
-    made = settings("network", world("sk-1")._replace(history=[said], exhausted="too dear", record_dir="/r", mcp=[{"type": "mcp"}]))
+    made = settings("network", world("sk-1")._replace(history=[said], exhausted="too dear", record_dir="/r", mcp=[MCP]))
     assert made is not None
-    assert (made["history"], made["exhausted"], made["record_dir"], made["mcp"]) == ([said], "too dear", "/r", [{"type": "mcp"}])
+    assert (made["history"], made["exhausted"], made["record_dir"], made["mcp"]) == ([said], "too dear", "/r", [MCP])
 
 
 def test_the_embedded_server_is_free_whatever_was_spent() -> None:
@@ -69,6 +71,31 @@ def test_the_embedded_server_is_free_whatever_was_spent() -> None:
     made = settings("network", world(details=details)._replace(exhausted="too dear"))
     assert made is not None
     assert made["exhausted"] == ""
+
+
+def test_network_knows_what_a_server_must_not_repeat() -> None:
+    values = {"realtime__provider": "compatible", "realtime__url": "wss://h/v1?key=in-the-url"}
+    made = settings("network", world(**values)._replace(mcp=[{"server_url": "https://h/mcp?token=of-the-house"}]))
+    assert made is not None
+    assert made["secrets"] == ["in-the-url", "of-the-house"]
+
+
+def test_network_is_told_why_nothing_is_recorded() -> None:
+    told = []
+    for made in (world("sk-1"), world("sk-1", allow__recording=True), world("sk-1", allow__recording=True)._replace(record_dir="/r")):
+        network = settings("network", made)
+        assert network is not None
+        told.append("can't be used" in network["record_refused"])
+    assert told == [False, True, False]
+
+
+def test_sound_has_no_business_with_proxies() -> None:
+    assert {row.name: row.online for row in table(world().provider)} == {
+        "embedded": True,
+        "network": True,
+        "capture": False,
+        "playback": False,
+    }
 
 
 def test_network_alone_takes_settings_while_it_runs() -> None:

@@ -57,13 +57,17 @@ def test_a_profile_lasts_over_a_reload_as_long_as_there_is_one_of_the_name(file:
     file.write_text(PROFILES + "[turn]\nsilence_ms = 600\n")
     assert made.reload() == ["turn.silence_ms"]
     assert (made.now.profile, made.now.config["realtime.voice"]) == ("work", "cedar")
-    file.write_text("")
-    with pytest.raises(NotNow, match="work"):
+    file.write_text("[turn]\nsilence_ms = 0\n")
+    with pytest.raises(NotNow, match="at least 50"):
         made.reload()
-    assert made.switch("none") == ["realtime.profile", "realtime.voice"]
-    assert made.now.profile is None
+    assert made.now.profile == "work"
+    file.write_text('[profiles.home]\n[realtime]\nprofile = "home"\n')
+    assert made.reload() == ["realtime.profile", "realtime.voice", "turn.silence_ms", "profiles.work", "profiles.home"]
+    assert made.warnings() == ["there is no profile work any more; going by the profile home, as the settings say"]
+    assert made.warnings() == []
+    file.write_text(PROFILES)
     made.reload()
-    assert made.profiles == []
+    assert (made.now.profile, made.profiles, made.warnings()) == (None, ["work", "home"], [])
 
 
 def test_the_profile_to_begin_with_changes_with_the_file_unless_another_was_asked_for(file: Path) -> None:

@@ -27,6 +27,15 @@ def test_programs_are_told_of_only_where_they_may_run() -> None:
     assert tools.warnings(allowed) == []
 
 
+def test_a_tool_that_is_left_out_is_not_the_one_to_use() -> None:
+    rows = {"tools": {"lamp": {"command": ["lamp"]}, "ask": {}}}
+    refused = config(rows, realtime__tool_choice="lamp")
+    assert tools.choice(refused) == "auto"
+    assert tools.warnings(refused)[0].endswith("allows them, and realtime.tool_choice is auto in place of lamp")
+    assert tools.choice(config(rows, realtime__tool_choice="lamp", allow__executables=True)) == "lamp"
+    assert [tools.choice(config(rows, realtime__tool_choice=name)) for name in ("ask", "none", "required")] == ["ask", "none", "required"]
+
+
 def test_an_mcp_server_is_in_the_form_of_the_wire_without_what_is_empty() -> None:
     made = config(
         {"mcp": {"home": {"url": "https://h", "authorization_env": "T", "allowed_tools": ["light"]}, "open": {"url": "https://o"}}}

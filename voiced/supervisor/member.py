@@ -8,7 +8,7 @@ from voiced.errors import BY_CODE, InternalError, MachineError
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
 from voiced.supervisor.processes import OF_THE_MOMENT, Row, World
-from voiced.supervisor.spawn import Spawned
+from voiced.supervisor.spawn import Spawned, without_proxies
 
 
 class Member:
@@ -90,7 +90,7 @@ class Member:
         if action is Action.SPAWN:
             self.failure, self.last_line = None, ""
             self.connected, self.given, self.detail = False, None, None
-            self.child = Spawned(self.row.module, self._env)
+            self.child = Spawned(self.row.module, self._env if self.row.online else without_proxies(self._env))
         elif action is Action.ASK:
             self._ask(self.name)
         elif self.child is not None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voiced.config import Config
+from voiced.shown import secrets_in
 from voiced.supervisor.policy import Limits
 from voiced.supervisor.provider import Provider, with_model
-from voiced.supervisor.tools import tools
+from voiced.supervisor.tools import choice, tools
 
 #: Settings that change by themselves while a process runs, and reach it in other ways.
 OF_THE_MOMENT = ("log_level", "muted", "history", "exhausted")
@@ -42,14 +43,16 @@ class Row(NamedTuple):
     limits: Limits = Limits()
     #: It takes new settings while it runs, by the order `configure`.
     live: bool = False
+    #: It, or a program of its, reaches servers, so that proxies are its business.
+    online: bool = True
 
 
 def table(provider: Provider) -> tuple[Row, ...]:
     """The processes of a run, in order of start: what the others wait for first."""
     rows = (
         Row("network", "voiced.network", _network, live=True),
-        Row("capture", "voiced.capture", _capture),
-        Row("playback", "voiced.playback", _playback),
+        Row("capture", "voiced.capture", _capture, online=False),
+        Row("playback", "voiced.playback", _playback, online=False),
     )
     if provider.name != "embedded":
         return rows
@@ -76,6 +79,8 @@ def barred(provider: str, exhausted: str) -> str:
     return "" if provider == "embedded" else exhausted
 
 
+_NO_STATE = "recordings need the directory of voiced's state, which can't be used: the log says why, at the start of voiced"
+
 #: Of [realtime], what the network process takes as it stands.
 _OF_THE_SESSION = (
     "speed",
@@ -84,7 +89,6 @@ _OF_THE_SESSION = (
     "noise_reduction",
     "reasoning_effort",
     "max_output_tokens",
-    "tool_choice",
     "truncation",
     "retention_ratio",
     "context_chars",
@@ -116,11 +120,15 @@ def _network(world: World) -> dict[str, Any] | None:
         "proxy": provider.proxy,
         **{name: config[f"realtime.{name}"] for name in _OF_THE_SESSION},
         **config.section("turn"),
+        "tool_choice": choice(config),
         "tools": tools(config),
         "mcp": [dict(server) for server in world.mcp],
         "history": [dict(turn) for turn in world.history],
         "exhausted": barred(provider.name, world.exhausted),
         "record_dir": world.record_dir,
+        "record_refused": _NO_STATE if config["allow.recording"] and not world.record_dir else "",
+        # What a server may repeat of its own URL or an MCP server's.
+        "secrets": [secret for of in (url, *(server["server_url"] for server in world.mcp)) for secret in secrets_in(of)],
     }
 
 

@@ -46,6 +46,7 @@ class Settings:
     def __init__(self, file: Path | None, env: Mapping[str, str] = os.environ, *, verbose: bool = False) -> None:
         self._file, self._env, self._verbose = file, env, verbose
         self._switched: str | None = None  # by `voicectl profile`
+        self._lost = ""
         self.now = self._choice(load(file, env))
 
     @property
@@ -57,12 +58,26 @@ class Settings:
         return list(self.now.config.base.table("profiles"))
 
     def reload(self) -> list[str]:
-        """Reads everything anew and returns what changed. Raises NotNow with all problems, a line each; then nothing did."""
+        """Reads everything anew and returns what changed. Raises NotNow with all problems, a line each; then nothing did.
+
+        Where the profile that was switched to is there no more, the one that the file begins with is gone by.
+        """
         try:
-            config = load(self._file, self._env)
-            return self._go_by(config if self._switched is None else config.with_profile(self._switched))
+            config, switched = load(self._file, self._env), self._switched
+            lost = switched if switched not in (None, NO_PROFILE, "", *config.table("profiles")) else None
+            changed = self._go_by(config if switched is None or lost else config.with_profile(switched))
         except VoicedError as error:
             raise NotNow(error.message) from error
+        if lost:
+            self._switched, self._lost = None, lost
+        return changed
+
+    def warnings(self) -> list[str]:
+        """What people should know of the settings of now; that a profile is lost, once."""
+        lost, self._lost = self._lost, ""
+        going_by = f"the profile {self.now.profile}" if self.now.profile else "none"
+        told = [f"there is no profile {lost} any more; going by {going_by}, as the settings say"] if lost else []
+        return told + tools.warnings(self.now.config)
 
     def switch(self, name: str) -> list[str]:
         """Goes over to the profile of that name, or to none, and returns what changed. Raises BadArgument and NotNow."""

@@ -13,7 +13,7 @@ from voiced.child import PACE
 from voiced.errors import BY_CODE, ChildDied, InternalControlError, InternalError, NotNow, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Message, Order, Publish, Ready, Refusal
 from voiced.secret import secret_variables
-from voiced.supervisor import log, tools
+from voiced.supervisor import log
 from voiced.supervisor.books import Books
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
@@ -238,7 +238,7 @@ class Supervisor:
         for secret in now.secrets:
             self._say.hide(secret)
         self._say(log.INFO, SELF, now.provider.describe() + (f", by the profile {now.profile}" if now.profile else ""))
-        for warning in tools.warnings(now.config):
+        for warning in self._settings.warnings():
             self._say(log.WARNING, SELF, warning)
 
     def _apply(self, changed: list[str]) -> None:

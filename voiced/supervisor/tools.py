@@ -29,10 +29,19 @@ def _forbidden(config: Config) -> list[str]:
     return [] if config["allow.executables"] else [name for name, row in config.table("tools").items() if row["command"]]
 
 
+def choice(config: Config) -> str:
+    """`realtime.tool_choice`, but `auto` in place of a tool that is left out: a server refuses a session that must use it."""
+    chosen = str(config["realtime.tool_choice"])
+    return "auto" if chosen in _forbidden(config) else chosen
+
+
 def warnings(config: Config) -> list[str]:
     """What people should know about tools that are left out."""
-    forbidden = ", ".join(_forbidden(config))
-    return [f"left out, for they run programs: {forbidden}; allow.executables = true allows them"] if forbidden else []
+    forbidden, chosen = ", ".join(_forbidden(config)), config["realtime.tool_choice"]
+    if not forbidden:
+        return []
+    without = "" if choice(config) == chosen else f", and realtime.tool_choice is auto in place of {chosen}"
+    return [f"left out, for they run programs: {forbidden}; allow.executables = true allows them{without}"]
 
 
 def mcp(config: Config, token: Callable[[str, Mapping[str, Any]], str]) -> list[dict[str, Any]]:
