@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -373,3 +374,9 @@ def test_time_that_names_and_addresses_took_counts_too(monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ServerUnreachable, match="does not answer"):
         connect(Target(f"ws://127.0.0.1:{listener.getsockname()[1]}/"))
     assert descriptors() == before
+
+
+def test_a_process_without_a_proxy_does_not_load_python_socks() -> None:
+    code = "import sys, voiced.network.__main__; print('python_socks' in sys.modules); import python_socks.sync"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed == "False\n"

@@ -9,16 +9,21 @@ import json
 import os
 import socket
 import ssl
+import sys
 from base64 import b64encode
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
-
-import websocket
 
 from voiced.errors import ConfigInvalid, ServerUnreachable, UrlInvalid, VoicedError
 from voiced.network import reconnect
 from voiced.network.quote import Quote
 from voiced.shown import public
+
+# websocket-client takes python-socks in wherever it is installed, 10 ms and 0.5 MiB, and `_socks` alone needs it.
+sys.modules["python_socks"] = None  # type: ignore[assignment]  # what makes an import fail
+import websocket  # noqa: E402
+
+del sys.modules["python_socks"]
 
 #: For each step: a name server's answers, TCP, a proxy's answer, TLS, the upgrade.
 STEP_TIMEOUT_S = 10.0
