@@ -67,6 +67,17 @@ def test_refusals_name_what_is_wrong(request_: Any, code: str, field: str | None
     assert refusal(request_) == (code, field)
 
 
+def test_a_tool_may_answer_nothing() -> None:
+    assert parse({"cmd": "tool_result", "args": {"call_id": "c", "output": ""}}).args == {"call_id": "c", "output": ""}
+    assert refusal({"cmd": "tool_result", "args": {"call_id": "", "output": "x"}}) == ("bad_argument", "call_id")
+
+
+def test_null_is_left_out_where_that_is_allowed() -> None:
+    assert parse({"cmd": "profile", "args": {"name": None}}).args == {"name": None}
+    assert refusal({"cmd": "profile", "args": {"name": 7}}) == ("bad_argument", "name")
+    assert refusal({"cmd": "say", "args": {"text": None}}) == ("bad_argument", "text")
+
+
 def test_a_refusal_keeps_the_id_where_there_is_one() -> None:
     with pytest.raises(RequestRefused) as caught:
         parse({"id": "mine", "cmd": "fly"})

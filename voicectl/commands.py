@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from voiced import control
 from voiced.errors import ControlError, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
@@ -10,10 +11,23 @@ from voiced.shown import harmless
 EVENTS = "events"
 TIMEOUT_S = 5.0
 REFUSED, NO_DAEMON, NO_ANSWER = 1, 3, 4
+#: All the words of a command that ask for its help.
+HELP = (["-h"], ["--help"])
+UNWRITTEN = 1  # as the coreutils have it
 
 
 class WrongUsage(Exception):
     """Words that make no command of ours; the message is for people."""
+
+
+def without_json(words: list[str]) -> tuple[list[str], bool]:
+    """A command's words without `--json`, its one option, and whether that was there: as the last word. Before that, and
+    after a `--` in front of all, it may belong to a text.
+    """
+    if words[1:2] == ["--"]:
+        return words[:1] + words[2:], False
+    as_json = words[1:] != [] and words[-1] == "--json"
+    return words[:-1] if as_json else words, as_json
 
 
 def understand(words: list[str]) -> tuple[str, dict[str, object]]:
@@ -62,14 +76,28 @@ def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) 
             else:
                 output.show(name, client.call(name, **args), as_json=as_json)
         return 0
-    except BrokenPipeError:
-        # Whoever read has enough (`| head`). Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except VoicedError as error:
         for line in error.message.splitlines():
-            print(f"voicectl: {harmless(line)}", file=sys.stderr)
+            complain(line)
         return _status(error)
+
+
+def unwritten(error: OSError) -> int:
+    """The exit status where standard output refused."""
+    if sys.stdout is not None:
+        # Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0  # whoever read has enough (`| head`)
+    complain(f"can't write to the standard output: {error.strerror}")
+    return UNWRITTEN
+
+
+def complain(line: str) -> None:
+    """To standard error, where that is open: print() would take standard output instead."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"voicectl: {harmless(line)}", file=sys.stderr)
 
 
 def _status(error: VoicedError) -> int:

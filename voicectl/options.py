@@ -1,6 +1,9 @@
 """The command line in full: options, help and complaints, by click, from the table of commands."""
 
+import errno
+import os
 import sys
+from typing import Any
 
 import click
 
@@ -27,11 +30,27 @@ Environment:
 \b
 Exit status: 0 done, 1 the daemon refused, 2 wrong usage, 3 no daemon there, 4 no answer in time.
 """
-_SECONDS = click.FloatRange(min=0, min_open=True, max=3600)
+
+
+class _Seconds(click.FloatRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if seconds != seconds:  # NaN is in every range
+            self.fail(f"{value!r} is no time.", param, ctx)
+        return seconds
+
+
+class _Words(click.Command):
+    """A command whose words are ours to understand: click would take those of a text for options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args in commands.HELP else ["--", *args])
 
 
 def main() -> int:
     """Click ends the program by itself: for help and wrong usage, and with the command's own exit status."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # click would print to nowhere and call it done
     _group().main(prog_name="voicectl")
     return 0
 
@@ -40,7 +59,12 @@ def _group() -> click.Group:
     @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.option(
-        "--timeout", "timeout_s", type=_SECONDS, default=commands.TIMEOUT_S, metavar="S", help="Wait at most S seconds for an answer; 5."
+        "--timeout",
+        "timeout_s",
+        type=_Seconds(min=0, min_open=True, max=3600),
+        default=commands.TIMEOUT_S,
+        metavar="S",
+        help="Wait at most S seconds for an answer; 5.",
     )
     @click.version_option(__version__, message="voicectl %(version)s")
     @click.pass_context
@@ -62,16 +86,18 @@ def _described(command: control.Command) -> str:
 
 
 def _command(name: str, help: str, metavar: str) -> click.Command:
-    @click.command(name, help=help, short_help=help.splitlines()[0])
+    @click.command(
+        name, cls=_Words, help=help, short_help=help.splitlines()[0], options_metavar="", epilog="--json as the last word prints JSON."
+    )
     @click.argument("words", nargs=-1, metavar=metavar)
-    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.pass_context
-    def command(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
-        json_everywhere, timeout_s = context.obj
+    def command(context: click.Context, words: tuple[str, ...]) -> None:
+        json_first, timeout_s = context.obj
+        given, json_last = commands.without_json([name, *words])
         try:
-            understood = commands.understand([name, *words])
+            understood = commands.understand(given)
         except commands.WrongUsage as error:
             raise click.UsageError(str(error)) from error
-        sys.exit(commands.run(*understood, as_json=as_json or json_everywhere, timeout_s=timeout_s))
+        sys.exit(commands.run(*understood, as_json=json_first or json_last, timeout_s=timeout_s))
 
     return command

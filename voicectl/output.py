@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,8 @@ def follow(client: Client, topics: Any, *, as_json: bool) -> None:
 
 
 def _print(line: str) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
@@ -85,6 +89,10 @@ def _answered(result: Result) -> Iterator[str]:
 
 def _reload(result: Result) -> Iterator[str]:
     yield "changed: " + (", ".join(result["changed"]) or "nothing")
+    yield from _restarts(result)
+
+
+def _restarts(result: Result) -> Iterator[str]:
     for process in result["restart"]:
         yield f"needs a restart: voicectl restart {process}"
 
@@ -94,6 +102,7 @@ def _profile(result: Result) -> Iterator[str]:
         yield "no profiles; a section [profiles.NAME] of the settings makes one"
     for name in result["profiles"]:
         yield f"{'*' if name == result['profile'] else ' '} {name}"
+    yield from _restarts(result)
 
 
 def _restart(result: Result) -> Iterator[str]:

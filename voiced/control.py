@@ -33,6 +33,7 @@ class Arg(NamedTuple):
     most: float | None = None
     #: In a shell, for true and for false.
     words: tuple[str, str] | None = None
+    may_be_empty: bool = False
 
     @property
     def required(self) -> bool:
@@ -90,7 +91,10 @@ COMMANDS: dict[str, Command] = {
             "network",
             "Answer a `tool.call` event.",
             "accepted",
-            (Arg("call_id", str, "the call's, from the event", most=512), Arg("output", str, "what the model is told", most=200_000)),
+            (
+                Arg("call_id", str, "the call's, from the event", most=512),
+                Arg("output", str, "what the model is told", most=200_000, may_be_empty=True),
+            ),
         ),
         Command(
             "approve",
@@ -104,7 +108,7 @@ COMMANDS: dict[str, Command] = {
             "profile",
             "supervisor",
             "Switch to a profile of the settings, or list them.",
-            "profile, profiles",
+            "profile, profiles, restart",
             (Arg("name", str, "its name; `none` for the settings as they are", None, most=200),),
         ),
         Command(
@@ -143,7 +147,11 @@ EVENTS: dict[str, Topic] = {
         Topic("transcript.user", "What the user said.", ("item_id", "text", "final")),
         Topic("transcript.assistant", "What the assistant says.", ("item_id", "text", "final")),
         Topic("turn", "A turn is over, and this was heard of it.", ("item_id", "role", "text", "heard", "interrupted", "played_ms")),
-        Topic("tool.call", "The model calls a tool that scripts answer.", ("call_id", "name", "arguments")),
+        Topic(
+            "tool.call",
+            "The model calls a tool that scripts answer: who subscribes to it by name, not just to all.",
+            ("call_id", "name", "arguments"),
+        ),
         Topic("tool.done", "A tool was answered for.", ("call_id", "name", "ok", "took_ms")),
         Topic("tool.approval", "A tool of an MCP server wants to be allowed.", ("approval_id", "server", "name", "arguments")),
         Topic(
@@ -212,7 +220,7 @@ def _shown(value: object) -> str:
 
 
 def _value(arg: Arg, given: dict[Any, Any]) -> Any:
-    if arg.name not in given:
+    if arg.name not in given or (given[arg.name] is None and arg.default is None):
         if arg.required:
             raise BadArgument(f"{arg.name} is missing: {arg.doc}", arg.name)
         return arg.default
@@ -220,7 +228,7 @@ def _value(arg: Arg, given: dict[Any, Any]) -> Any:
     if not isinstance(value, arg.type) or (isinstance(value, bool) and arg.type is not bool):
         raise BadArgument(f"{arg.name} must be of type {arg.type.__name__}", arg.name)
     size: Any = len(value) if isinstance(value, str) else value
-    if isinstance(value, str) and not value.strip():
+    if isinstance(value, str) and not value.strip() and not arg.may_be_empty:
         raise BadArgument(f"{arg.name} is empty", arg.name)
     if arg.least is not None and size < arg.least:
         raise BadArgument(f"{arg.name} must be at least {arg.least:g}", arg.name)

@@ -49,7 +49,7 @@ def test_the_methods(client: voicectl.Client, ready_daemon: Daemon) -> None:
     assert client.approve("a1", False) is False
     assert client.record(True)["recording"] is True
     assert client.usage()["currency"] == "USD"
-    assert client.profile() == {"profile": None, "profiles": []}
+    assert client.profile() == {"profile": None, "profiles": [], "restart": []}
     assert client.reload() == {"changed": [], "restart": []}
 
 

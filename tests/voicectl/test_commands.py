@@ -1,6 +1,6 @@
 import pytest
 
-from voicectl.commands import WrongUsage, understand
+from voicectl.commands import WrongUsage, understand, without_json
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from voicectl.commands import WrongUsage, understand
         ("approve a1", ("approve", {"approval_id": "a1"})),
         ("approve a1 yes", ("approve", {"approval_id": "a1", "approved": True})),
         ("approve a1 no", ("approve", {"approval_id": "a1", "approved": False})),
+        ("say -5 degrees", ("say", {"text": "-5 degrees"})),
+        ("say use --json please", ("say", {"text": "use --json please"})),
+        ("ask what is -h", ("ask", {"text": "what is -h"})),
+        ("tool-result c1 -5", ("tool_result", {"call_id": "c1", "output": "-5"})),
         ("tool-result c1 it is raining", ("tool_result", {"call_id": "c1", "output": "it is raining"})),
         ("profile", ("profile", {})),
         ("profile work", ("profile", {"name": "work"})),
@@ -45,9 +49,32 @@ def test_words_to_a_command(line: str, expected: tuple[str, dict[str, object]]) 
         ("talk down", r"press\|release is whether"),
         ("approve a1 perhaps", r"yes\|no is whether"),
         ("tool-result c1", "OUTPUT is missing"),
+        ("status --nonsense", "status takes no '--nonsense'"),
+        ("events --json state", "no events begin with '--json'"),
         ("events fly", "no events begin with 'fly'"),
     ],
 )
 def test_wrong_words(line: str, complaint: str) -> None:
     with pytest.raises(WrongUsage, match=complaint):
         understand(line.split())
+
+
+def test_an_output_may_be_empty() -> None:
+    assert understand(["tool-result", "c1", ""]) == ("tool_result", {"call_id": "c1", "output": ""})
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "as_json"),
+    [
+        ("status", "status", False),
+        ("status --json", "status", True),
+        ("say hello --json", "say hello", True),
+        ("say use --json please", "say use --json please", False),
+        ("say -- the option is --json", "say the option is --json", False),
+        ("say a -- b", "say a -- b", False),
+        ("--json", "--json", False),
+        ("", "", False),
+    ],
+)
+def test_json_is_asked_for_by_the_last_word(line: str, expected: str, as_json: bool) -> None:
+    assert without_json(line.split()) == (expected.split(), as_json)

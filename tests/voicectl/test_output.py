@@ -117,8 +117,10 @@ def test_a_reload_says_what_changed_and_what_is_to_be_restarted(capsys: pytest.C
 
 
 def test_profiles_mark_the_one_in_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, "profile", {"profile": "work", "profiles": ["home", "work"]}) == ["  home", "* work"]
-    assert "[profiles.NAME]" in shown(capsys, "profile", {"profile": None, "profiles": []})[0]
+    assert shown(capsys, "profile", {"profile": "work", "profiles": ["home", "work"], "restart": []}) == ["  home", "* work"]
+    one = shown(capsys, "profile", {"profile": "work", "profiles": ["work"], "restart": ["embedded"]})
+    assert one == ["* work", "needs a restart: voicectl restart embedded"]
+    assert "[profiles.NAME]" in shown(capsys, "profile", {"profile": None, "profiles": [], "restart": []})[0]
 
 
 def test_a_transcript_reads_as_a_dialogue(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,9 @@ def test_refused_is_one(ready_daemon: Daemon) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "voicectl: the server is away\n")
 
 
-@pytest.mark.parametrize("line", ["", "fly", "say", "status now", "--nonsense status", "--timeout 0 status", "events fly"])
+@pytest.mark.parametrize(
+    "line", ["", "fly", "say", "status now", "--nonsense status", "--timeout 0 status", "--timeout nan ping", "events fly"]
+)
 def test_wrong_usage_is_two_and_shows_the_way(ready_daemon: Daemon, line: str) -> None:
     done = voicectl(ready_daemon.runtime, *line.split())
     assert done.returncode == 2
@@ -96,6 +98,36 @@ def test_a_reader_that_has_enough_is_no_error(ready_daemon: Daemon) -> None:
         voicectl(ready_daemon.runtime, "interrupt")
         assert follower.wait(10) == 0
         assert follower.stderr.read() == ""
+
+
+@pytest.mark.parametrize("options", [(), ("--timeout", "3")])
+def test_a_text_keeps_words_that_look_like_options(ready_daemon: Daemon, options: tuple[str, ...]) -> None:
+    with ready_daemon.client() as client, client.events("turn") as events:
+        done = voicectl(ready_daemon.runtime, *options, "say", "turn", "-5", "--json", "-h", "please")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "accepted\n", "")
+        event = events.next(5)
+        assert event is not None
+        assert event.data["text"] == "turn -5 --json -h please"
+
+
+def test_a_tool_may_answer_nothing(ready_daemon: Daemon) -> None:
+    done = voicectl(ready_daemon.runtime, "tool-result", "c1", "")
+    assert (done.returncode, done.stdout) == (0, "accepted\n")
+
+
+@pytest.mark.parametrize("line", ["status", "describe", "events", "--help", "--timeout 3 ping"])
+@pytest.mark.parametrize(("where", "why"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")])
+def test_an_answer_that_can_not_be_written_is_an_error_of_one_line(ready_daemon: Daemon, line: str, where: str, why: str) -> None:
+    program = ["sh", "-c", f'exec "$0" -m voicectl {line} {where}', sys.executable]
+    done = subprocess.run(program, env=environment(ready_daemon.runtime), stderr=subprocess.PIPE, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, f"voicectl: can't write to the standard output: {why}\n")
+
+
+def test_a_complaint_that_can_not_be_written_keeps_its_exit_status(ready_daemon: Daemon) -> None:
+    for where in ("2>/dev/full", "2>&-"):
+        program = ["sh", "-c", f'exec "$0" -m voicectl restart radio {where}', sys.executable]
+        done = subprocess.run(program, env=environment(ready_daemon.runtime), stdout=subprocess.PIPE, text=True, timeout=30)
+        assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_plain_forms_load_no_click(ready_daemon: Daemon) -> None:
