@@ -44,14 +44,18 @@ class Endpoint(NamedTuple):
     connects: int
     #: Most messages kept by the sender for a peer that does not read; 0 is without limit.
     high_water: int
+    #: Longest frame that is taken in; whoever sends a longer one is hung up on. -1 is without limit.
+    largest: int = -1
 
 
+#: Of what strangers may send: far above what is answered, so that whoever exceeds that is told.
+LARGEST_BYTES = 4 << 20
 #: One second of microphone at either end of the socket, and what the kernel holds between. Stale speech in it is the
 #: reader's to drop, by `captured_ns`.
 _MIC_FRAMES_KEPT = 50
 
-CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000)
-EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000)
+CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000, LARGEST_BYTES)
+EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, LARGEST_BYTES)
 FAMILY = Endpoint("family", zmq.ROUTER, zmq.DEALER, 0)
 MICROPHONE = Endpoint("microphone", zmq.PULL, zmq.PUSH, _MIC_FRAMES_KEPT)
 REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)
@@ -111,6 +115,8 @@ class Bus:
         socket.linger = 0
         socket.sndhwm = endpoint.high_water
         socket.rcvhwm = endpoint.high_water
+        if binding:
+            socket.maxmsgsize = endpoint.largest
         socket.reconnect_ivl = _RECONNECT_MS
         if identity is not None:
             socket.identity = identity.encode()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
 from voiced import control
-from voiced.bus import Requests
+from voiced.bus import LARGEST_BYTES, Requests
 from voiced.supervisor.server import ControlServer
 
 pytestmark = pytest.mark.system
@@ -107,6 +107,29 @@ def test_refusals(clients: Clients, ready_daemon: Daemon, request_: Any, error: 
 def test_too_large_is_refused(clients: Clients, ready_daemon: Daemon) -> None:
     client = clients.connect(ready_daemon, zmq.REQ)
     client.send(bytes((1 << 20) + 1))
+    assert received(client)["error"]["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("endpoint", ["control", "events"])
+def test_far_too_large_is_not_even_taken_in(clients: Clients, ready_daemon: Daemon, endpoint: str) -> None:
+    """It would stand in memory twice."""
+    client = clients.connect(ready_daemon, zmq.DEALER if endpoint == "control" else zmq.XSUB, endpoint)
+    gone = client.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    if endpoint == "control":
+        assert ask(client, {"cmd": "ping"})["ok"]
+    else:
+        client.send(b"\x01status")
+        client.recv_multipart()
+    client.send(b"\x02" + bytes(LARGEST_BYTES))
+    assert gone.poll(_PATIENCE_MS), "it hangs up"
+    client.disable_monitor()
+    gone.close()
+    assert ask(clients.connect(ready_daemon, zmq.DEALER), {"cmd": "ping"})["ok"]
+
+
+def test_what_is_too_large_but_not_by_far_is_answered(clients: Clients, ready_daemon: Daemon) -> None:
+    client = clients.connect(ready_daemon, zmq.DEALER)
+    client.send(bytes(LARGEST_BYTES))
     assert received(client)["error"]["code"] == "bad_request"
 
 
