@@ -123,10 +123,10 @@ def test_the_provider_changes_and_the_conversation_goes_on_in_the_same_process(h
         before = made.children()
         with pytest.raises(NotNow, match="there is no key"):
             client.profile("cloud")
-        assert client.profile() == {"profile": None, "profiles": ["cloud"]}
+        assert client.profile() == {"profile": None, "profiles": ["cloud"], "restart": []}
         configure(home, '[realtime]\nprovider = "embedded"\n' + CLOUD + 'api_key_env = "MY_KEY"\n')
         client.reload()
-        assert client.profile("cloud") == {"profile": "cloud", "profiles": ["cloud"]}
+        assert client.profile("cloud") == {"profile": "cloud", "profiles": ["cloud"], "restart": []}
         until(lambda: "embedded" not in made.children(), "end of the embedded server")
         session = client.status()["session"]
         assert (session["provider"], session["profile"], session["url"]) == ("openai", "cloud", "wss://api.openai.com/v1/realtime")
@@ -134,13 +134,18 @@ def test_the_provider_changes_and_the_conversation_goes_on_in_the_same_process(h
         assert "embedded" not in {row["name"] for row in client.status()["processes"]}
         assert client.status()["state"] == "idle"
 
-        assert client.profile("none") == {"profile": None, "profiles": ["cloud"]}
+        assert client.profile("none") == {"profile": None, "profiles": ["cloud"], "restart": []}
         until(lambda: client.status()["session"]["provider"] == "embedded" and made.row("embedded")["state"] == "ready", "embedded server")
         until(lambda: given(client)["provider"] == "embedded", "the network to be told")
         after = made.children()
         assert given(client)["url"].startswith(f"ws://127.0.0.1:{after['embedded']}/")
         assert {name for name, pid in after.items() if pid != before[name]} == {"embedded"}
         assert KEY not in made.log() + repr(client.status())
+
+
+def test_a_profile_says_what_it_needs_a_restart_for(home: Path) -> None:
+    with running(home, '[profiles.guest]\nvoice = "marin"\n') as (_, client):
+        assert client.profile("guest") == {"profile": "guest", "profiles": ["guest"], "restart": ["embedded"]}
 
 
 def test_a_profile_that_there_is_not_is_named_with_those_there_are(home: Path) -> None:
@@ -175,10 +180,21 @@ def test_a_call_that_nobody_listens_for_is_answered_at_once(home: Path) -> None:
         assert len(ordered(client)) == 1
 
 
+def test_who_follows_all_events_answers_no_call(home: Path) -> None:
+    with running(home, "") as (_, client), client.events() as events:
+        client.say("call")
+        until(lambda: ordered(client), "an order")
+        [[command, args]] = ordered(client)
+        assert (command, args["call_id"]) == ("tool_result", "call_1")
+        while (event := events.next(5)) is not None and event.topic != "tool.call":
+            pass
+        assert event is not None, "it sees it nonetheless"
+
+
 def test_an_approval_that_nobody_listens_for_is_in_the_log(home: Path) -> None:
     with running(home, "", TEST_QUIET="1") as (made, client):
         client.say("approval")
-        made.wait_for_log("home asks whether it may open_door: voicectl approve a1")
+        made.wait_for_log("home asks whether it may open_door: voicectl approve 'a1;b'\n")
         with client.events("tool.approval") as events:
             client.say("approval")
             assert events.next(5) is not None

@@ -115,7 +115,8 @@ class Household:
     def outdated(self) -> list[str]:
         """Who has to be restarted for the settings of now."""
         world = self._head.world()
-        return [name for name, member in self.members.items() if not member.row.live and member.outdated(world)]
+        stay = [member for name, member in self.members.items() if name in self._wanted and not member.row.live]
+        return [member.name for member in stay if member.outdated(world)]
 
     def order(self, name: str, order: Order) -> bool:
         """Whether there is somebody who hears it."""

@@ -145,6 +145,6 @@ class EventServer:
         if self.wanted("status"):
             self.publish("status", self._snapshot())
 
-    def wanted(self, topic: str) -> bool:
-        """Whether anybody listens to it."""
-        return any(topic.encode().startswith(prefix) for prefix in self._subscribers)
+    def wanted(self, topic: str, by_name: str = "") -> bool:
+        """Whether anybody listens to it, who asked for what begins with `by_name`."""
+        return any(topic.encode().startswith(prefix) and prefix.startswith(by_name.encode()) for prefix in self._subscribers)

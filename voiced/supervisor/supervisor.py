@@ -183,10 +183,14 @@ class Supervisor:
                 self._account(self._books.spent(data, time.time()))
             case "turn":
                 self._books.said(data, time.time())
-            case "tool.call" if not self._events.wanted(topic):
+            # Whoever follows all events, as a log does, answers none.
+            case "tool.call" if not self._events.wanted(topic, by_name="tool"):
                 self._order(name, "tool_result", call_id=data["call_id"], output=_NOBODY_ANSWERS)
-            case "tool.approval" if not self._events.wanted(topic):
-                self._say(log.WARNING, name, f"{data['server']} asks whether it may {data['name']}: voicectl approve {data['approval_id']}")
+            case "tool.approval" if not self._events.wanted(topic, by_name="tool"):
+                from shlex import quote  # 3 ms
+
+                answer = f"voicectl approve {quote(data['approval_id'])}"
+                self._say(log.WARNING, name, f"{data['server']} asks whether it may {data['name']}: {answer}")
         self._emit(self._status.published(name, topic, data))
         self._check_ready()
 
@@ -310,7 +314,7 @@ class Supervisor:
             case "profile":
                 if args["name"] is not None:
                     self._apply(self._settings.switch(args["name"]))
-                return {"profile": self._settings.now.profile, "profiles": self._settings.profiles}
+                return {"profile": self._settings.now.profile, "profiles": self._settings.profiles, "restart": self._household.outdated()}
             case "restart":
                 self._household.replace(args["process"])
                 return {"process": args["process"]}

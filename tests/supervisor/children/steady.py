@@ -85,7 +85,7 @@ def _obey(child: Child, text: str) -> None:
         case "call":
             child.publish("tool.call", call_id="call_1", name="weather", arguments={"city": "Bremen"})
         case "approval":
-            child.publish("tool.approval", approval_id="a1", server="home", name="open_door", arguments={})
+            child.publish("tool.approval", approval_id="a1;b", server="home", name="open_door", arguments={})
         case "spend":
             details = {"audio_tokens": 1_000_000}
             child.publish("spent", kind="response", model="test", usage={"input_tokens": 1_000_000, "input_token_details": details})
