@@ -89,6 +89,8 @@ def test_check_names_profile_provider_key_and_proxy(home: Path) -> None:
         "key: no key; realtime.api_key_env, api_key_file or api_key_command would name one",
         "proxy: none",
     ]
+    no_key = checked(home, local + 'api_key_env = "hunter2_AT_HOME"\n')[3]
+    assert no_key == "key: no key; realtime.api_key_env names a variable that is not set"
     assert checked(home, local + 'auth = "none"\n', OPENAI_API_KEY="sk-hunter2", http_proxy="http://p:1")[2:] == [
         "provider: compatible, ws://localhost:8080/rt",
         "key: not sent, as realtime.auth says",

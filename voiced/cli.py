@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _STARTED_S = time.monotonic()
 
+_NO_KEY_NAMED = "realtime.api_key_env, api_key_file or api_key_command would name one"
+
 _HELP = """The voice daemon: talk to your machine, interrupt it, script it.
 
 Runs in the foreground until Ctrl-C, SIGTERM or `voicectl shutdown`, and logs to stderr. Without any key it answers
@@ -125,8 +127,9 @@ def check(config_file: Path | None) -> int:
     elif config["realtime.auth"] == "none":
         key = "not sent, as realtime.auth says"
     else:
+        missing = "realtime.api_key_env names a variable that is not set" if config["realtime.api_key_env"] else _NO_KEY_NAMED
         found = find_api_key(config)
-        key = found.source if found else "no key; realtime.api_key_env, api_key_file or api_key_command would name one"
+        key = found.source if found else f"no key; {missing}"
     others = [name for name in settings.profiles if name != profile]
     print(f"settings: {config.source}, no problems")
     print(f"profile: {profile or 'none'}" + (f" (and there are {', '.join(others)})" if others else ""))

@@ -50,6 +50,12 @@ def test_openai_without_a_key_says_where_to_put_one() -> None:
         chosen(**AZURE)
 
 
+def test_a_variable_that_may_be_the_key_is_not_named() -> None:
+    with pytest.raises(KeyRefused, match=r"there is no key: set the variable of realtime\.api_key_env or") as caught:
+        chosen(provider="openai", api_key_env="hunter2")
+    assert "hunter2" not in caught.value.message
+
+
 def test_a_url_that_would_not_be_used_is_a_mistake() -> None:
     with pytest.raises(ConfigInvalid, match='make that "compatible"'):
         chosen(url="wss://host/v1")

@@ -94,8 +94,9 @@ def resolve(config: Config, found: Credential, env: Mapping[str, str] = os.envir
         name = "openai" if found else "embedded"
     row = _PROVIDERS[name]
     if row.needs_key and not found:
-        variable, free = key_variable(config), 'use "embedded"'
-        raise KeyRefused(f"realtime.provider is {name}, but there is no key: set {variable} or realtime.api_key_file, or {free}")
+        # One of their own is not named: it may be the key.
+        variable = "the variable of realtime.api_key_env" if config["realtime.api_key_env"] else key_variable(config)
+        raise KeyRefused(f'realtime.provider is {name}, but there is no key: set {variable} or realtime.api_key_file, or use "embedded"')
     model = config["realtime.model"] or row.model
     url = with_model(row.url(config), model)
     auth = config["realtime.auth"] or (row.auth_of_command if found.command else row.auth)
