@@ -1,5 +1,6 @@
 """Programs that answer tools: real ones."""
 
+import gc
 import json
 import os
 import signal
@@ -54,6 +55,7 @@ class Loop:
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[Loop]:
+    gc.collect()  # what other tests left open is not closed meanwhile
     before = len(os.listdir("/proc/self/fd"))
     loop = Loop(tmp_path)
     yield loop
