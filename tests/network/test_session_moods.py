@@ -298,3 +298,9 @@ def test_a_slow_handshake_after_new_settings_is_waited_for() -> None:
     assert state(script) == "connecting"
     assert Opened not in map(type, script.out)
     assert script.settings == SETTINGS
+
+
+def test_what_a_url_holds_of_secrets_is_not_shown_whoever_repeats_it() -> None:
+    script = Script(settings=SETTINGS | {"secrets": ["hunter2hunter2"], "mcp": [{"type": "mcp", "authorization": "house-token"}]})
+    out = script.event("error", error={"type": "server_error", "message": "no hunter2hunter2, no house-token, no sk-secret"})
+    assert published(out, "error")[0]["message"] == "no ***, no ***, no ***"

@@ -82,6 +82,8 @@ class Conversation:
         self.quote.hide(settings.get("token"))
         for tool in settings.get("mcp") or ():
             self.quote.hide(tool.get("authorization"))
+        for secret in settings.get("secrets") or ():
+            self.quote.hide(secret)
 
     # the session's life --------------------------------------------------------------------------------------------------
 
