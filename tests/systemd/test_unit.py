@@ -20,8 +20,8 @@ def printed_unit(program: Path) -> str:
     return subprocess.run([INSTALL, "--print-unit", program], check=True, capture_output=True, text=True).stdout
 
 
-def exec_start(unit: str) -> str:
-    found = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+def told(unit: str, setting: str) -> str:
+    found = re.search(rf"^{setting}=(.*)$", unit, re.MULTILINE)
     assert found
     return found[1]
 
@@ -32,8 +32,9 @@ def test_systemd_finds_the_program_in_any_directory(name: str, tmp_path: Path) -
         pytest.skip("no systemd-analyze here")
     program = tmp_path / name / "voiced"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    for one in (program, program.with_name("voicectl")):
+        one.write_text("#!/bin/sh\n")
+        one.chmod(0o755)
     unit = tmp_path / "voiced.service"
     unit.write_text(printed_unit(program))
     verified = subprocess.run(
@@ -46,7 +47,9 @@ def test_systemd_finds_the_program_in_any_directory(name: str, tmp_path: Path) -
 
 
 def test_a_percent_sign_is_no_specifier() -> None:
-    assert exec_start(printed_unit(Path("/srv/100%h/voiced"))) == '"/srv/100%%h/voiced"'
+    unit = printed_unit(Path("/srv/100%h/voiced"))
+    assert told(unit, "ExecStart") == '"/srv/100%%h/voiced"'
+    assert told(unit, "ExecReload") == '"/srv/100%%h/voicectl" reload'
 
 
 @pytest.mark.parametrize("name", ['a "quote"', "back\\slash", "it's"])
@@ -58,10 +61,9 @@ def test_a_path_that_systemd_refuses_is_refused_with_the_reason(name: str) -> No
 
 
 def test_only_the_program_is_put_in() -> None:
-    assert printed_unit(Path("/x/voiced")).replace('ExecStart="/x/voiced"', "ExecStart=@VOICED@") == UNIT
+    unit = printed_unit(Path("/x/voiced")).replace('ExecStart="/x/voiced"', "ExecStart=@VOICED@")
+    assert unit.replace('ExecReload="/x/voicectl" reload', "ExecReload=@VOICECTL@ reload") == UNIT
 
 
 def test_what_only_people_can_mend_is_not_tried_again() -> None:
-    found = re.search(r"^RestartPreventExitStatus=(.*)$", UNIT, re.MULTILINE)
-    assert found
-    assert {int(status) for status in found[1].split()} == {KeyRefused.exit_status, ConfigInvalid.exit_status}
+    assert {int(status) for status in told(UNIT, "RestartPreventExitStatus").split()} == {KeyRefused.exit_status, ConfigInvalid.exit_status}
