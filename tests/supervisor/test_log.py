@@ -51,7 +51,7 @@ def test_what_children_say_to_people_is_without_secrets_and_the_rest_as_it_was()
     event = Publish("session", {"reason": "bad key sk-1", "connected": False, "id": "sk-1"})
     assert say.cleaned(event) == Publish("session", {"reason": "bad key ***", "connected": False, "id": "sk-1"})
     assert say.cleaned(Heartbeat({"last_error": "sk-1", "rate": 1})) == Heartbeat({"last_error": "***", "rate": 1})
-    assert say.cleaned(Ready({"token": "sk-1"})) == Ready({"token": "sk-1"})
+    assert say.cleaned(Ready({"last_error": "sk-1", "token": "sk-1"})) == Ready({"last_error": "***", "token": "sk-1"})
 
 
 def test_secrets_are_hidden_whoever_says_them() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-from voiced.messages import Failed, Heartbeat, Message, Publish, Refusal
+from voiced.messages import Failed, Heartbeat, Message, Publish, Ready, Refusal
 from voiced.shown import harmless
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's
@@ -54,6 +54,8 @@ class Log:
                 return Publish(message.topic, self._cleaned(message.data))
             case Heartbeat():
                 return Heartbeat(self._cleaned(message.stats))
+            case Ready():
+                return Ready(self._cleaned(message.detail))
         return message
 
     def _cleaned(self, data: dict[str, Any]) -> dict[str, Any]:
