@@ -15,7 +15,9 @@ PROVIDER = Provider("openai", "wss://api.openai.com/v1/realtime?model=m", "m", "
 
 
 def status(conversation: str = "") -> Status:
-    made = Status(PROVIDER, version="1", pid=7, now_s=100.0, names=NAMES)
+    made = Status(PROVIDER, version="1", pid=7, now_s=100.0)
+    for name in NAMES:
+        made.process(name, State.STARTING, None, 0, "", 100.0)
     if conversation:
         for number, name in enumerate(NAMES):
             made.process(name, State.READY, 10 + number, 0, "", 101.0)
@@ -78,7 +80,7 @@ def test_a_process_that_is_down_measures_nothing() -> None:
 
 def test_the_query_of_the_url_which_may_hold_a_key_is_not_shown() -> None:
     provider = PROVIDER._replace(url="wss://user:word@host:8443/v1?api-key=abc&model=m")
-    made = Status(provider, version="1", pid=7, now_s=100.0, names=NAMES)
+    made = Status(provider, version="1", pid=7, now_s=100.0)
     assert made.snapshot(100.0, {}, USAGE)["session"]["url"] == "wss://host:8443/v1"
 
 

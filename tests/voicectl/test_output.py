@@ -21,7 +21,10 @@ USAGE = Ledger(None, {}, 0.0, 0.0).snapshot(0.0)
 
 
 def status() -> Status:
-    return Status(Provider("embedded", "", "m", "", "", None), version="1.0", pid=7, now_s=0.0, names=("network", "capture", "playback"))
+    made = Status(Provider("embedded", "", "m", "", "", None), version="1.0", pid=7, now_s=0.0)
+    for name in ("network", "capture", "playback"):
+        made.process(name, State.STOPPED, None, 0, "", 0.0)
+    return made
 
 
 def test_json_is_exactly_the_map(capsys: pytest.CaptureFixture[str]) -> None:

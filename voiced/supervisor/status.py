@@ -3,7 +3,7 @@ into the events that follow from it. Pure.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from voiced.control import EVENTS
@@ -68,13 +68,12 @@ class Status:
         version: str,
         pid: int,
         now_s: float,
-        names: Iterable[str] = (),
     ) -> None:
         self.muted = False
         self._version = version
         self._pid = pid
         self._started_s = now_s
-        self._processes = {name: Process(name, State.STOPPED, None, 0, now_s) for name in names}
+        self._processes: dict[str, Process] = {}
         self._mode = mode
         self._session = _SESSION | _answering(provider, profile)
         self._audio = {name: dict(fields) for name, fields in _AUDIO.items()}
