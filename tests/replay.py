@@ -25,8 +25,8 @@ from voiced.messages import Epoch, MicFrame, MonoNs, Order, PartHeard
 from voiced.network.interface import Conversing
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
-from voiced.network.recording import FORMAT, INPUTS
-from voiced.network.redaction import AUDIO_BYTES, Redaction
+from voiced.network.recording.recorder import FORMAT, INPUTS
+from voiced.network.recording.redaction import AUDIO_BYTES, Redaction
 from voiced.network.session import Session
 
 _LONGEST_SHOWN = 300

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import replay
 from tests.network.process import PATIENCE_S, World
-from tests.network.recorded import Recorded, differences, tool
+from tests.network.recording.recorded import Recorded, differences, tool
 from tests.network.script import MS, sound, text
 from tests.network.test_session_properties import STEPS
 from tests.network.test_session_properties import step as step

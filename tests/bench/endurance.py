@@ -73,7 +73,7 @@ def _decoding_ms(texts: list[bytes]) -> float:
 # a week --------------------------------------------------------------------------------------------------------------
 
 _FIRST_TURNS = 100
-#: A younger session that is lost makes the delay before the next one grow (voiced.network.reconnect).
+#: A younger session that is lost makes the delay before the next one grow (voiced.network.link.reconnect).
 _SESSION_S = 5.2
 _TIMEOUT_S = 20.0
 #: Fast, since only the last of them is heard to its end.

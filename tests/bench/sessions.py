@@ -22,7 +22,7 @@ _BYTES = 2
 
 # a lost connection ---------------------------------------------------------------------------------------------------
 
-#: A session that held for so long lets the next delay be the first again (voiced.network.reconnect).
+#: A session that held for so long lets the next delay be the first again (voiced.network.link.reconnect).
 _HEALTHY_S = 5.2
 _RESTART_S = 1.0
 

@@ -22,8 +22,9 @@ from voiced.embedded.engine import Engine
 from voiced.embedded.turns import WINDOW_MS
 from voiced.embedded.work import HangUp, Piece, Recognise, Speak, Think
 from voiced.messages import BYTES_PER_MS, Epoch, Flushed, Message, MicFrame, MonoNs, Order
-from voiced.network import events, outputs, reconnect
+from voiced.network import events, outputs
 from voiced.network.hello import Phase
+from voiced.network.link import reconnect
 from voiced.network.session import Session
 from voiced.playback.playout import Playout
 

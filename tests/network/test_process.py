@@ -18,9 +18,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from tests.network.link.test_wire import refusing
 from tests.network.process import PATIENCE_S, World, serving
 from tests.network.script import delta as made_delta
-from tests.network.test_wire import refusing
 from voiced.bus import FLUSH, Receiver
 from voiced.messages import Failed, Flush, Flushed, Log, MicFrame, MonoNs, PartHeard, PlayStarted, Ready, ReplyAudio
 

@@ -19,11 +19,11 @@ from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import outputs
 from voiced.network.hello import Phase
 from voiced.network.interface import Conversing
-from voiced.network.programs import Ended, Programs
+from voiced.network.link.uplink import Uplink
 from voiced.network.quote import Quote
-from voiced.network.recording import Recorder
+from voiced.network.recording.recorder import Recorder
 from voiced.network.session import Session
-from voiced.network.uplink import Uplink
+from voiced.network.tools.programs import Ended, Programs
 from voiced.urgency import Urgency
 
 #: Speech this old is answered by nobody: a process that hung must not hand it on when it wakes. The queues of the

@@ -13,7 +13,6 @@ from voiced.errors import VoicedError
 from voiced.messages import Epoch, MonoNs
 from voiced.network import events
 from voiced.network.bargein import Interruption
-from voiced.network.calls import Calls
 from voiced.network.complaints import Complaints, sane
 from voiced.network.hello import Phase
 from voiced.network.line import Line, Quiet
@@ -21,6 +20,7 @@ from voiced.network.outputs import Fail, Opened, Outbox
 from voiced.network.owed import OWED_AT_MOST_NS
 from voiced.network.quote import MESSAGE, Quote
 from voiced.network.responses import ResponseQueue
+from voiced.network.tools.calls import Calls
 from voiced.network.transcript import Said, Transcript
 from voiced.network.turn import Turn
 from voiced.network.voice import Voice

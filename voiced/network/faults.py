@@ -6,8 +6,9 @@ from typing import Any
 
 from voiced.errors import VoicedError
 from voiced.messages import MonoNs
-from voiced.network import events, reconnect, responses
+from voiced.network import events, responses
 from voiced.network.conversation import Conversation
+from voiced.network.link import reconnect
 from voiced.network.outputs import Disconnect, DropNext
 from voiced.network.quote import MESSAGE
 from voiced.shown import public

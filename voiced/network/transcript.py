@@ -282,7 +282,7 @@ def heard_of(text: str, played_ms: int, received_ms: int) -> str:
 
 
 def _item(turn: _Turn, words: str, *, ours: bool) -> Item:
-    """`ours`: its id is one that we gave, and that was answered to whoever asked. The assistant's sound can't be given to a session, its words can (realtime-protocol 1.5)."""
+    """The assistant's sound can't be given to a session, its words can (realtime-protocol 1.5). `ours`: the id is one that we gave."""
     kind = "input_text" if turn.role == USER else "output_text"
     words = f"{words} …" if turn.interrupted else words
     item_id = turn.item_id if ours or _SHORTEST_ID <= len(turn.item_id) <= _LONGEST_ID else None

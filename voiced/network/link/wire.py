@@ -16,10 +16,10 @@ from typing import Any
 import websocket
 
 from voiced.errors import ServerUnreachable, VoicedError
-from voiced.network import reach
-from voiced.network.credentials import KeyCommand, headers
+from voiced.network.link import reach
+from voiced.network.link.credentials import KeyCommand, headers
+from voiced.network.link.reach import Target as Target
 from voiced.network.quote import Quote
-from voiced.network.reach import Target as Target
 from voiced.shown import password_in
 
 _READ_BYTES = 256 << 10

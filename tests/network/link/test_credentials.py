@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from voiced.errors import KeyUnavailable
-from voiced.network import credentials
-from voiced.network.credentials import KeyCommand, headers
+from voiced.network.link import credentials
+from voiced.network.link.credentials import KeyCommand, headers
 from voiced.network.quote import Quote
 
 KEY = "sk-from-a-program"

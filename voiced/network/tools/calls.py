@@ -18,12 +18,12 @@ import msgspec
 
 from voiced.errors import NotNow
 from voiced.messages import MonoNs, Order
-from voiced.network import arguments
-from voiced.network.approvals import Approvals
 from voiced.network.events import FunctionArgumentsDone, Item, ItemCreate, ResponseCreate, ResponseParams
 from voiced.network.outputs import Answered, Outbox, Refused, RunTool, StopTool
 from voiced.network.owed import OWED_AT_MOST_NS
 from voiced.network.responses import ResponseQueue, Wanted
+from voiced.network.tools import arguments
+from voiced.network.tools.approvals import Approvals
 
 #: Of all responses together; more is no model's doing.
 MOST_CALLS = 64

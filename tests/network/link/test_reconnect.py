@@ -11,8 +11,8 @@ from voiced.errors import (
     UrlInvalid,
     VoicedError,
 )
-from voiced.network import reconnect
-from voiced.network.reconnect import Backoff
+from voiced.network.link import reconnect
+from voiced.network.link.reconnect import Backoff
 
 S = 1_000_000_000
 WHERE = "wss://host/v1/realtime"

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiced.messages import MonoNs, Order
-from voiced.network.calls import LONGEST_OUTPUT, MOST_CALLS, Calls
 from voiced.network.events import FunctionArgumentsDone, Item, ItemCreate, ResponseCreate
 from voiced.network.outputs import Answered, Outbox, Output, PublishEvent, Refused, RunTool, SendEvent, StopTool
 from voiced.network.quote import Quote
 from voiced.network.responses import ResponseQueue
+from voiced.network.tools.calls import LONGEST_OUTPUT, MOST_CALLS, Calls
 
 TOOLS = [
     {"name": "weather", "description": "", "parameters": {}, "command": [], "timeout_s": 5.0},

@@ -11,7 +11,7 @@ from voiced.messages import Epoch, Order
 from voiced.network.interface import Conversing
 from voiced.network.outputs import Record
 from voiced.network.quote import Quote
-from voiced.network.recording import Recorder
+from voiced.network.recording.recorder import Recorder
 from voiced.network.session import Session
 
 KEY = SETTINGS["token"]

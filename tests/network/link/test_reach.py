@@ -20,11 +20,11 @@ from websockets.sync.server import ServerConnection
 from tests.network import proxies
 from tests.network.process import PATIENCE_S, serving
 from voiced.errors import ConfigInvalid, KeyUnavailable, ServerUnreachable, UrlInvalid, VoicedError
-from voiced.network import reach
-from voiced.network import wire as wire_module
+from voiced.network.link import reach
+from voiced.network.link import wire as wire_module
+from voiced.network.link.reach import Target, target
+from voiced.network.link.wire import Connecting, Wire
 from voiced.network.quote import Quote
-from voiced.network.reach import Target, target
-from voiced.network.wire import Connecting, Wire
 
 pytestmark = pytest.mark.system
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from tests.network.recorded import KEY, Recorded, differences, tool
+from tests.network.recording.recorded import KEY, Recorded, differences, tool
 from tests.network.script import MS, sent, text
 from voiced.messages import MonoNs, Order
-from voiced.network import recording
 from voiced.network.outputs import Output, Record
+from voiced.network.recording import recorder as recording
 from voiced.network.session import Session
 
 
@@ -55,7 +55,7 @@ def test_on_and_off(script: Recorded) -> None:
 
 
 def test_a_name_that_is_taken_is_left_alone(script: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiced.network.spool.time.strftime", lambda form: "wire-20260101-000000")
+    monkeypatch.setattr("voiced.network.recording.spool.time.strftime", lambda form: "wire-20260101-000000")
     script.record(True)
     target = tmp_path / "precious"
     taken = Path(script.record(False)["path"])
@@ -280,7 +280,7 @@ def test_a_disk_that_is_full_ends_the_recording_alone(script: Recorded, monkeypa
 def test_a_disk_that_hangs_holds_nothing_up(script: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     monkeypatch.setattr(recording, "create", lambda directory: ("pipe", writer))
-    monkeypatch.setattr("voiced.network.spool._MOST_WAITING_BYTES", 100_000)
+    monkeypatch.setattr("voiced.network.recording.spool._MOST_WAITING_BYTES", 100_000)
     script.record(True)
     before = time.monotonic()
     while isinstance(script.session, recording.Tap) and time.monotonic() < before + 5:

@@ -1,4 +1,4 @@
-from voiced.network.inbox import Inbox
+from voiced.network.link.inbox import Inbox
 
 STARTED = b'{"type":"input_audio_buffer.speech_started","item_id":"u"}'
 

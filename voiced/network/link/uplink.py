@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable
 from voiced.child import Child, now_ns
 from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
-from voiced.network import events, reconnect
+from voiced.network import events
 from voiced.network.hello import Phase
-from voiced.network.inbox import Inbox
 from voiced.network.interface import Conversing
+from voiced.network.link import reconnect
+from voiced.network.link.inbox import Inbox
+from voiced.network.link.reach import target
+from voiced.network.link.wire import Connecting, ConnectionEnded, Wire
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
-from voiced.network.reach import target
-from voiced.network.wire import Connecting, ConnectionEnded, Wire
 
 #: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
 _EVENTS_AT_A_TIME = 8

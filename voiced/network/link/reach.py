@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from voiced.errors import ConfigInvalid, ServerUnreachable, UrlInvalid, VoicedError
-from voiced.network import reconnect
+from voiced.network.link import reconnect
 from voiced.network.quote import Quote
 from voiced.shown import public
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from voiced.errors import NotNow
 from voiced.messages import MonoNs, Order
-from voiced.network.arguments import Unusable, parsed
 from voiced.network.events import Item, ItemCreate
 from voiced.network.outputs import Answered, Outbox, Refused
 from voiced.network.responses import ResponseQueue, answer
+from voiced.network.tools.arguments import Unusable, parsed
 
 #: A question that nobody answers by then is answered with no.
 APPROVED_WITHIN_NS = 60_000_000_000

@@ -35,8 +35,8 @@ from voiced.network.events import InputAudioAppend
 from voiced.network.interface import Conversing
 from voiced.network.outputs import Output, SendEvent
 from voiced.network.quote import Quote
-from voiced.network.redaction import Redaction
-from voiced.network.spool import Writer, create
+from voiced.network.recording.redaction import Redaction
+from voiced.network.recording.spool import Writer, create
 
 FORMAT: Final = 1
 _MOST_BYTES: Final = 64 << 20

@@ -17,12 +17,13 @@ import websocket
 from tests.network.script import MS, SETTINGS, Script, delta, published, text
 from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
-from voiced.network import outputs, uplink
+from voiced.network import outputs
 from voiced.network.hello import Phase
+from voiced.network.link import uplink
+from voiced.network.link.uplink import Uplink
+from voiced.network.link.wire import Wire
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
-from voiced.network.uplink import Uplink
-from voiced.network.wire import Wire
 
 
 class Server:

@@ -24,10 +24,10 @@ from websockets.sync.server import ServerConnection
 from tests.network.process import PATIENCE_S, serving
 from voiced import messages
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
-from voiced.network import reach
-from voiced.network import wire as wire_module
+from voiced.network.link import reach
+from voiced.network.link import wire as wire_module
+from voiced.network.link.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
 from voiced.network.quote import Quote
-from voiced.network.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
 
 pytestmark = pytest.mark.system
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from voiced.bus import Poller
-from voiced.network.calls import LONGEST_OUTPUT
 from voiced.network.outputs import RunTool
-from voiced.network.programs import Ended, Programs
+from voiced.network.tools.calls import LONGEST_OUTPUT
+from voiced.network.tools.programs import Ended, Programs
 
 WITHIN_S = 20.0
 
