@@ -24,6 +24,7 @@ from websockets.sync.server import ServerConnection
 from tests.network.process import PATIENCE_S, serving
 from voiced import messages
 from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network import events
 from voiced.network.link import reach
 from voiced.network.link import wire as wire_module
 from voiced.network.link.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
@@ -402,3 +403,13 @@ def test_a_client_frame_is_masked() -> None:
     raw = frame(b"hello", 1)
     assert raw[:2] == b"\x81\x85"
     assert bytes(byte ^ raw[2 + at % 4] for at, byte in enumerate(raw[6:])) == b"hello"
+
+
+def test_a_turn_of_a_minute_that_is_told_again_at_once_is_not_too_much(bare: Bare) -> None:
+    minute = [events.encode(events.InputAudioAppend(audio=bytes(960))) for _ in range(3000)]
+    wire = bare.connect()
+    wire._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    for message in minute:
+        wire.send(message)
+    assert wire.unsent
+    wire.close()

@@ -29,8 +29,8 @@ _SLICE_BYTES = 4 << 20
 _FLOOD_BYTES = 128 << 10
 #: One message of the server; the longest that makes sense is far below (realtime-protocol 5.3).
 LONGEST_MESSAGE_BYTES = 32 << 20
-#: Unsent output: 16 s of microphone. A server that takes nothing for so long is gone.
-_MOST_UNSENT_BYTES = 1 << 20
+#: Unsent output: a turn of a minute that is told again (kept.LONGEST_NS) is 4 MB at once. A server that takes nothing beyond is gone.
+_MOST_UNSENT_BYTES = 6 << 20
 #: From the first byte on to the answer of the upgrade; the steps have time-outs of their own.
 _HANDSHAKE_S = 25.0
 #: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
