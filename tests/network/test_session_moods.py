@@ -6,6 +6,7 @@ from tests.network.script import MS, SETTINGS, UNIX_S, Script, played, published
 from tests.network.test_session_moves import Moving, kinds, told
 from tests.network.test_session_talk import CALL, TOOL, Talking, appended
 from voiced.errors import KeyRefused
+from voiced.messages import MicFrame
 from voiced.network.outputs import Answered, DropNext, Opened, Refused, SendNext, Sleep, TakeOver, Wake
 
 HOURS_MS = 3 * 3_600_000
@@ -151,6 +152,18 @@ def test_the_answer_to_a_tool_is_asked_for_again_in_the_next_session() -> None:
     out = script.open()
     assert told(out)[0] == ("user", "what is the weather")
     assert sent(out).count(("ResponseCreate",)) == 1
+
+
+def test_who_goes_on_speaking_before_the_answer_is_heard_by_the_next_session() -> None:
+    script = Moving()
+    script.say_turn(words="what time is it")
+    for number in range(20):
+        script.now = type(script.now)(script.now + 20 * MS)
+        script.do(script.session.microphone(MicFrame(number, script.now, False), sound(20, bytes([number, 3]))))
+    script.lose()
+    out = script.open()
+    assert appended(out) == b"".join(sound(20, bytes([number, 3])) for number in range(20))
+    assert sent(out)[-1] == ("ResponseCreate",)
 
 
 # sleep ----------------------------------------------------------------------------------------------------------------------

@@ -263,11 +263,11 @@ class Turn:
             self._replay(spoken[0].began_ns)
             self._debts.merge(spoken)
             spoken[0].item_id = None
-        elif self._debts and not answering:
-            self._queue.add(answer(new_id))
-            self.thinking(now)
         elif closed_ns is not None and self.mode != PUSH_TO_TALK:
             self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS, self._over_ns))
+        if self._debts and not spoken and not answering:
+            self._queue.add(answer(new_id))
+            self.thinking(now)
 
     def _talk_again(self, spoken: list[Owed], new_id: str) -> None:
         """What was said while the key was down, turn by turn, and nothing of what was said in between."""
