@@ -19,7 +19,12 @@ pytestmark = pytest.mark.system
 _TOOL = {"name": "look", "description": "Looks.", "parameters": {"type": "object"}, "command": [], "timeout_s": 30.0}
 _SETTINGS: dict[str, Any] = {"transcription_model": "whisper-1", "voice": "marin", "tools": [_TOOL]}
 #: Two silences of this length, and nobody is there any more; 20 s each in earnest.
-_IMPATIENT = "import sys; from voiced.network import __main__, wire; wire.QUIET_NS = 400_000_000; sys.exit(__main__.main())"
+_IMPATIENT = """import sys
+from voiced.network import __main__
+from voiced.network.link import wire
+wire.QUIET_NS = 400_000_000
+sys.exit(__main__.main())
+"""
 _SPEECH = b"\x07\x00" * 4800
 _WORDS = "one two three four five six seven eight nine ten"
 _GREETED = [("user", "Hello there."), ("assistant", "Good day.")]
@@ -93,9 +98,12 @@ class Life:
 
     def speak(self) -> str:
         """The user speaks, and the server notices."""
+        at = len(self.server.received)
         for _ in range(5):
             self.world.microphone.send(MicFrame(0, MonoNs(time.monotonic_ns()), False), _SPEECH)
-        self.server.until(lambda event: isinstance(event, events.InputAudioAppend) and event.audio == _SPEECH)
+        for _ in range(5):
+            found = self.server.until(lambda event: isinstance(event, events.InputAudioAppend) and event.audio == _SPEECH, since=at)
+            at = self.server.received.index(found, at) + 1
         item_id = self.server.new_id("item")
         self.server.send(events.SpeechStarted(item_id=item_id, audio_start_ms=0))
         self.world.until_published("state", state="hearing")
@@ -103,7 +111,8 @@ class Life:
 
     def commit(self, words: str | None = None) -> None:
         item_id = self.speak()
-        self.server.send(events.SpeechStopped(item_id=item_id, audio_end_ms=500), events.InputAudioCommitted(item_id=item_id))
+        heard_ms = sum(len(event.audio) for event in self.got(events.InputAudioAppend)) // 48
+        self.server.send(events.SpeechStopped(item_id=item_id, audio_end_ms=heard_ms), events.InputAudioCommitted(item_id=item_id))
         if words is not None:
             self.server.send(events.TranscriptionCompleted(item_id=item_id, transcript=words))
             self.world.until_published("transcript.user", text=words)

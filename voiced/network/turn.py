@@ -41,6 +41,7 @@ class Turn:
         self.item_id: str | None = None
         self.thinking_until_ns: int | None = None
         self._refuse_until_ns: int | None = None  # the next response is wanted no more
+        self._start_ms = 0
         self._pressed_ns = 0
         self._release_ns: int | None = None  # when a key is held for too long
         self._over_ns = 0  # what was said before belongs to a turn that is over
@@ -113,6 +114,7 @@ class Turn:
         self.item_id = event.item_id
         self.hearing = True
         self.thinking_until_ns = self._refuse_until_ns = None
+        self._start_ms = event.audio_start_ms
         began_ns = self._when(event.audio_start_ms, now)
         newest = self._debts.newest
         if newest is not None and newest.item_id is None:
@@ -125,7 +127,8 @@ class Turn:
         self._out.publish("speech.started", item_id=event.item_id, audio_ms=sane(event.audio_start_ms), source="server")
 
     def speech_stopped(self, event: events.SpeechStopped, now: MonoNs) -> None:
-        self._over_ns = self._when(event.audio_end_ms, now)
+        told = event.audio_end_ms > self._start_ms  # or the server has no clock
+        self._over_ns = self._when(event.audio_end_ms, now) if told else now
         self._stop_hearing(event.item_id, event.audio_end_ms, now)
 
     def overtaken(self, event: events.SpeechStopped) -> None:
