@@ -1,12 +1,17 @@
 """Words to a command, and a command carried out: what both ways into the program share."""
 
+from __future__ import annotations
+
 import os
 import sys
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from voiced import control
 from voiced.errors import ControlError, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
 from voiced.shown import harmless
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 EVENTS = "events"
 TIMEOUT_S = 5.0
@@ -85,8 +90,7 @@ def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) 
 def unwritten(error: OSError) -> int:
     """The exit status where standard output refused."""
     if sys.stdout is not None:
-        # Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 0  # whoever read has enough (`| head`)
     complain(f"can't write to the standard output: {error.strerror}")
@@ -95,9 +99,17 @@ def unwritten(error: OSError) -> int:
 
 def complain(line: str) -> None:
     """To standard error, where that is open: print() would take standard output instead."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(f"voicectl: {harmless(line)}", file=sys.stderr)
+    if sys.stderr is None:
+        return
+    try:
+        print(f"voicectl: {harmless(line)}", file=sys.stderr)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Python would complain of a stream that refuses again when it flushes at exit, by exit status 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _status(error: VoicedError) -> int:

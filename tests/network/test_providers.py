@@ -197,7 +197,7 @@ def test_a_server_that_ends_an_idle_session_is_followed(tmp_path: Path, talks: l
         talks.append(talk)
         talk.begin()
         server.hang_up(1000, "idle timeout")
-        server.wait_for_client(connection=2)
+        talk.world.until_published("session", connected=False)
         talk.world.until_published("session", connected=True)
         talk.whole_turn(transcribed=True)
 

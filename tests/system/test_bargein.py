@@ -99,7 +99,8 @@ def test_late_deltas_are_dropped_and_the_next_reply_plays_at_once(scene: Scene) 
     following = speak(scene, TEN_SECONDS[:24_000])
     first = scene.speaker.wait_for_sound(quiet, timeout_s=5)
     last = scene.silence(first)
-    assert loud_ms(scene.speaker.sound(first, last + 1)) == pytest.approx(500, abs=10)
+    # A recorder that is kept waiting loses a quantum of PipeWire's, 21.3 ms.
+    assert loud_ms(scene.speaker.sound(first, last + 1)) == pytest.approx(500, abs=25)
     assert following.item_id not in {event.item_id for event in scene.sent(ItemTruncate, ItemDelete)}  # type: ignore[attr-defined]  # both have one
 
 
