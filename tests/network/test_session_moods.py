@@ -154,6 +154,16 @@ def test_the_answer_to_a_tool_is_asked_for_again_in_the_next_session() -> None:
     assert sent(out).count(("ResponseCreate",)) == 1
 
 
+def test_an_answer_that_has_come_is_not_asked_for_again_although_it_does_not_sound_yet() -> None:
+    script = Moving()
+    script.say_turn(words="what time is it")
+    script.created("r1")
+    script.announced("i1")
+    script.delta("i1", sound(400))
+    script.lose()
+    assert ("ResponseCreate",) not in sent(script.open())
+
+
 def test_who_goes_on_speaking_before_the_answer_is_heard_by_the_next_session() -> None:
     script = Moving()
     script.say_turn(words="what time is it")

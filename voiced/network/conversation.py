@@ -99,6 +99,8 @@ class Conversation:
     def leave(self, now: MonoNs, *, asleep: bool) -> None:
         """The session of now is over for everything that was under way in it."""
         self.queue.closed()
+        if self.voice.answering:
+            self.turn.answered()  # what came of it plays on
         self.turn.session_closed(now, asleep=asleep)
         self.calls.session_closed(now, asleep=asleep)
         self.voice.session_closed(now)

@@ -55,6 +55,11 @@ class Voice:
         return self._replies.audible
 
     @property
+    def answering(self) -> bool:
+        """An answer of the conversation's sounds, or waits to."""
+        return any(reply.audible for reply in self._replies if not reply.interrupted and not reply.out_of_band)
+
+    @property
     def generating(self) -> bool:
         """A response is being generated that will be heard."""
         return any(not reply.interrupted for reply in self._replies.generating)
