@@ -108,3 +108,11 @@ def daemon(where: Path, table: dict[str, Any] | None = None, **env: str) -> Iter
             except subprocess.TimeoutExpired:
                 running.process.kill()
                 running.process.wait()
+
+
+def loaded(*program: str, env: dict[str, str] | None = None) -> set[str]:
+    """The modules that a Python program loads."""
+    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)} if env is None else env
+    command = [sys.executable, "-X", "importtime", *program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -107,7 +107,8 @@ class Authority(NamedTuple):
         extension.write_text(f"subjectAltName={names}\n")
         openssl("req", *_NEW_KEY, "-keyout", key, "-out", asked, "-subj", "/CN=server")
         ca = ("-CA", self.file, "-CAkey", self.directory / "ca.key", "-CAcreateserial")
-        openssl("x509", "-req", "-in", asked, *ca, "-out", made, "-days", str(days), "-extfile", extension)
+        valid = ("-days", str(days)) if days > 0 else of_yesterday()
+        openssl("x509", "-req", "-in", asked, *ca, "-out", made, *valid, "-extfile", extension)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made, key)
         return context
@@ -118,6 +119,12 @@ _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 def openssl(*arguments: str | Path) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def of_yesterday() -> tuple[str, ...]:
+    """How a certificate is made that has expired: OpenSSL 3.5 takes no negative days, 3.0 no dates."""
+    known = subprocess.run(["openssl", "x509", "-help"], check=True, capture_output=True, text=True).stderr
+    return ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z") if "-not_after" in known else ("-days", "-1")
 
 
 def authority(directory: Path) -> Authority:
