@@ -4,17 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.joined.judge import RACES
 from tests.joined.room import STEP_MS, Room
 from voiced.network.events import ItemDelete, ItemTruncate, ResponseCancel
-
-#: Refusals that only say that both sides acted at once (architecture, Traps).
-RACES = {
-    "response_cancel_not_active",
-    "conversation_already_has_active_response",
-    "item_not_found",
-    "item_truncate_invalid_item_id",
-    "item_delete_invalid_item_id",
-}
 
 
 def test_a_question_is_answered_aloud_and_written_down() -> None:

@@ -251,10 +251,6 @@ class Updates:
         self._live = settings
         return Change(self._sent([self._differing()]), False)
 
-    def is_ours(self, event_id: str | None) -> bool:
-        """Whether that is an update of this connection."""
-        return event_id in self._log
-
     @property
     def unanswered(self) -> int:
         """Updates that the server has neither taken nor refused so far."""
@@ -352,6 +348,3 @@ def _meant(name: str, path: str, value: Any) -> bool:
     way = path.split(".")
     endings = (".".join(way[start:]) for start in range(len(way)))
     return any(f"{name}.".startswith(f"{ending}.") for ending in endings) or (isinstance(value, dict) and name in value)
-
-
-# the former ways -------------------------------------------------------------------------------------------------------

@@ -110,7 +110,6 @@ class RunTool(NamedTuple):
     call_id: str
     argv: tuple[str, ...]
     arguments: str  # JSON
-    timeout_s: float
 
 
 class StopTool(NamedTuple):

@@ -133,7 +133,7 @@ def test_all_outputs_of_a_response_are_told_before_one_create() -> None:
     table.call("c2", "lamp", "")
     table.done()
     table.result("c1")
-    assert of(RunTool, table.look()) == [RunTool("c2", ("/usr/bin/lamp", "--json"), "{}", 2.0)]
+    assert of(RunTool, table.look()) == [RunTool("c2", ("/usr/bin/lamp", "--json"), "{}")]
     assert (told(table.out), table.creates()) == ([], 0)
     table.calls.ended("c2", True, "on", table.now)
     assert told(table.look()) == [("function_call_output", "c1", "sunny"), ("function_call_output", "c2", "on")]

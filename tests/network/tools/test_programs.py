@@ -36,7 +36,7 @@ class Loop:
         self.poller.forget(receiver)
 
     def start(self, *argv: str, arguments: str = "{}", call_id: str = "c1") -> Ended | None:
-        return self.programs.start(RunTool(call_id, argv, arguments, 1.0))
+        return self.programs.start(RunTool(call_id, argv, arguments))
 
     def until_over(self) -> list[Ended]:
         """Turns until nothing is watched any more."""

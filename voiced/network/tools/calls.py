@@ -262,8 +262,7 @@ class Calls:
             self._answer(call, _error(str(why)), False, now)
             return
         if call.tool.argv:
-            timeout_s = call.tool.timeout_ns / 1_000_000_000
-            self._out.add(RunTool(call.call_id, call.tool.argv, call.arguments or "{}", timeout_s))
+            self._out.add(RunTool(call.call_id, call.tool.argv, call.arguments or "{}"))
         else:
             self._out.publish("tool.call", call_id=call.call_id, name=call.name, arguments=given)
 
