@@ -43,6 +43,7 @@ class Script:
         self.received = 0
         self.out: list[Output] = []
         self.all: list[Output] = []
+        self.frames: list[bytes] = []  # what `speak` said
         if ready:
             self.do(self.session.connected(self.now, UNIX_S))
             self.event("session.created", session={"type": "realtime", "id": "sess_1"})
@@ -95,6 +96,15 @@ class Script:
     def microphone(self, ms: float = 20, *, muted: bool = False) -> list[Output]:
         """One frame, read now."""
         return self.do(self.session.microphone(MicFrame(0, self.now, muted), sound(ms)))
+
+    def speak(self, ms: int, *, muted: bool = False) -> list[Output]:
+        """The microphone goes on, a frame each 20 ms, no two alike."""
+        before = len(self.all)
+        for _ in range(ms // 20):
+            self.now = MonoNs(self.now + 20 * MS)
+            self.frames.append(sound(20, len(self.frames).to_bytes(2, "little")))
+            self.do(self.session.microphone(MicFrame(0, self.now, muted), self.frames[-1]))
+        return self.all[before:]
 
     def started(self, item_id: str) -> list[Output]:
         return self.do(self.session.heard(PlayStarted(item_id, 0, self.session.epoch), self.now))

@@ -113,34 +113,25 @@ def test_nobody_is_cut_off_by_a_move() -> None:
 def test_the_last_seconds_of_the_microphone_are_told_again_to_the_session_that_takes_over() -> None:
     script = Moving()
     script.to_rollover()
-    frames = []
-    for number in range(150):
-        script.now = type(script.now)(script.now + 20 * MS)
-        frames.append(sound(20, bytes([number, 1])))
-        script.do(script.session.microphone(MicFrame(number, script.now, False), frames[-1]))
+    script.speak(3000)
     out = script.open_next()
     assert TakeOver() in out
     again = appended(out[out.index(TakeOver()) :])
-    assert again == b"".join(frames[-50:])
+    assert again == b"".join(script.frames[-50:])
 
 
 def test_at_the_last_call_the_turn_under_way_moves_as_sound() -> None:
     script = Moving()
     script.to_rollover()
     script.wait(200_000)
-    frames = []
-    for number in range(400):
-        script.now = type(script.now)(script.now + 20 * MS)
-        frames.append(sound(20, bytes([number % 250, 2])))
-        script.do(script.session.microphone(MicFrame(number, script.now, False), frames[-1]))
-        if number == 100:
-            heard_ms = 20 * 101
-            script.event("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=heard_ms - 400)
+    script.speak(2020)
+    script.event("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=2020 - 400)
+    script.speak(5980)
     assert TakeOver() not in script.open_next()
     assert TakeOver() not in script.wait(80_000)
     out = script.wait(10_000)
     assert TakeOver() in out
-    assert appended(out) == b"".join(frames[81:])
+    assert appended(out) == b"".join(script.frames[81:])
 
 
 def test_a_turn_moves_from_the_frame_in_which_it_began_however_late_the_server_says_so() -> None:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound, text
-from voiced.messages import MicFrame
+from tests.network.script import SETTINGS, UNIX_S, Script, flushes, published, sent, text
 from voiced.network.events import InputAudioAppend, ResponseCreate
 from voiced.network.outputs import Answered, Output, Refused, SendEvent
 
@@ -11,16 +10,6 @@ from voiced.network.outputs import Answered, Output, Refused, SendEvent
 class Talking(Script):
     def __init__(self, **changes: Any) -> None:
         super().__init__(settings=SETTINGS | {"mode": "push_to_talk", "talk_limit_s": 10} | changes)
-        self.frames: list[bytes] = []
-
-    def speak(self, ms: int, *, muted: bool = False) -> list[Output]:
-        """The microphone goes on, a frame each 20 ms."""
-        before = len(self.all)
-        for _ in range(ms // 20):
-            self.now = type(self.now)(self.now + 20 * MS)
-            self.frames.append(sound(20, len(self.frames).to_bytes(2, "little")))
-            self.do(self.session.microphone(MicFrame(0, self.now, muted), self.frames[-1]))
-        return self.all[before:]
 
     def press(self) -> list[Output]:
         return self.order("talk", pressed=True)
