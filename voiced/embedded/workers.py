@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from voiced.embedded.brain import Brain
@@ -66,7 +67,8 @@ class _Slot(Generic[Part]):
 class Workers:
     """All of them; one instance a process. Answers are called back from the workers' threads."""
 
-    def __init__(self, candidates: Candidates) -> None:
+    def __init__(self, candidates: Candidates, clock: Callable[[], datetime] = datetime.now) -> None:
+        self._clock = clock
         self._recogniser = _Slot("recognition", candidates.recognisers)
         self._voice = _Slot("voice", candidates.voices)
         self._model = _Slot("language model", candidates.models)
@@ -141,7 +143,7 @@ class Workers:
             if not wanted():
                 return
             try:
-                Brain(self._model.wait()).answer(think, wanted, lambda text: piece(text, False))
+                Brain(self._model.wait(), self._clock).answer(think, wanted, lambda text: piece(text, False))
                 piece("", True)
             except Exception as error:
                 failed(_bug(error))
