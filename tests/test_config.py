@@ -38,7 +38,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     text = '[audio]\nframe_ms = 10\n[turn]\nthreshold = 1\n[audio.capture]\ndevice = "a"'
     config = loaded(tmp_path, text, VOICED_AUDIO__CAPTURE__DEVICE="b")
     assert (config["audio.frame_ms"], config["turn.threshold"], config["audio.capture.device"]) == (10, 1.0, "b")
-    assert config.section("audio.capture") == {"device": "b", "channels": 1, "rate": 24000}
+    assert config.section("audio.capture") == {"device": "b", "channels": 1, "rate": 24000, "hard_mute": False}
 
 
 def test_where_the_file_is(tmp_path: Path) -> None:

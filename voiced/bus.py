@@ -9,6 +9,8 @@ Everything is an ipc socket in one runtime directory (0700) that only the user m
     reply       network    -> playback     sound, as large as a whole reply: unbounded, epochs make the old void
     flush       network    -> everybody    orders that must never queue behind sound
     heard       playback   -> network      what came out of the loudspeaker
+    reference   playback   -> capture      the same before it sounds, for the echo canceller
+    duck        capture    -> playback     lower the voice, or raise it again
 """
 
 from __future__ import annotations
@@ -61,7 +63,10 @@ MICROPHONE = Endpoint("microphone", zmq.PULL, zmq.PUSH, _MIC_FRAMES_KEPT)
 REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)
 FLUSH = Endpoint("flush", zmq.XPUB, zmq.SUB, 0)
 HEARD = Endpoint("heard", zmq.PULL, zmq.PUSH, 0)
-ENDPOINTS = (CONTROL, EVENTS, FAMILY, MICROPHONE, REPLY, FLUSH, HEARD)
+#: A few seconds: what is older than the device's buffer has sounded, and cancels nothing any more.
+REFERENCE = Endpoint("reference", zmq.PULL, zmq.PUSH, 200)
+DUCK = Endpoint("duck", zmq.PULL, zmq.PUSH, 100)
+ENDPOINTS = (CONTROL, EVENTS, FAMILY, MICROPHONE, REPLY, FLUSH, HEARD, REFERENCE, DUCK)
 
 
 def runtime_dir() -> str:

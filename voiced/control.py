@@ -75,6 +75,13 @@ COMMANDS: dict[str, Command] = {
             (Arg("pressed", bool, "whether the key went down", words=("press", "release")),),
         ),
         Command("wake", "network", "Reconnect a session that fell asleep.", "connected"),
+        Command(
+            "volume",
+            "playback",
+            "Show or set how loud the assistant is, in percent.",
+            "volume",
+            (Arg("level", int, "0 to 150; left out: only show it", None, least=0, most=150),),
+        ),
         Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output"),
         Command(
             "transcript",
@@ -142,6 +149,8 @@ EVENTS: dict[str, Topic] = {
         Topic("speech.started", "The user started to speak.", ("item_id", "audio_ms", "source")),
         Topic("speech.stopped", "The user stopped speaking.", ("item_id", "audio_ms", "source")),
         Topic("flush", "The assistant was silenced.", ("epoch", "reason", "item_id", "played_ms", "dropped_ms", "latency_ms")),
+        Topic("duck", "The assistant lowered its voice because somebody may be speaking, or raised it again.", ("lowered", "latency_ms")),
+        Topic("wake", "The wake word was heard.", ("word", "probability")),
         Topic("response.started", "The model began to answer.", ("response_id",)),
         Topic("response.done", "The model finished, failed or was cut off.", ("response_id", "status", "reason", "usage")),
         Topic("transcript.user", "What the user said.", ("item_id", "text", "final")),

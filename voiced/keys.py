@@ -26,6 +26,7 @@ class Table(NamedTuple):
 _PROVIDERS = ("auto", "openai", "azure", "compatible", "embedded")
 _EFFORTS = ("", "minimal", "low", "medium", "high", "xhigh")
 _AUTH = ("", "bearer", "api-key", "x-api-key", "none")
+_WAKE_WORDS = ("okay_nabu", "hey_jarvis", "hey_mycroft", "alexa")
 _DEVICE = "name, part of a name, or index; `file:PATH` or `null`; empty = system default"
 _RATE = "rate to ask of the device; where it refuses, the device's own is used"
 _INSTRUCTIONS = (
@@ -69,6 +70,17 @@ KEYS: dict[str, Key] = {
         Key("turn.idle_timeout_ms", int, 0, "server_vad: silence that makes it speak up, from 5000; 0 = never", least=0, most=30_000),
         Key("turn.eagerness", str, "auto", "semantic_vad: how soon it takes your turn for ended", ("auto", "low", "medium", "high")),
         Key("turn.talk_limit_s", int, 120, "push_to_talk: a key that is held longer counts as released", least=5, most=600),
+        Key(
+            "barge_in.mode",
+            str,
+            "duck",
+            "who stops the assistant when you speak: the server alone, both, or your voice at once",
+            ("server", "duck", "local"),
+        ),
+        Key("barge_in.duck_db", float, 18.0, "by how much its voice is lowered while it finds out whether you speak", least=0.0, most=60.0),
+        Key("barge_in.resume_ms", int, 600, "duck: how long after the last sound of yours its voice comes back", least=100, most=5000),
+        Key("barge_in.threshold", float, 0.5, "how sure the local voice detector must be; higher = deafer", least=0.1, most=0.95),
+        Key("wake.word", str, "", "until you say it, nothing of the microphone is sent; empty = off", ("", *_WAKE_WORDS)),
         Key("tool.timeout_s", float, 20.0, "after which the model is told that a tool did not answer", least=0.1, most=600.0),
         Key("allow.executables", bool, False, "run the programs that [tools] names"),
         Key("allow.recording", bool, False, "let `voicectl record` write what goes over the wire to a file"),
@@ -77,13 +89,27 @@ KEYS: dict[str, Key] = {
         Key("memory.days", int, 30, "how long that is kept", least=1, most=3650),
         Key("memory.resume_min", int, 30, "how far back a new start goes on with what was said; 0 = never", least=0, most=10_080),
         Key("cost.daily_cap_usd", float, 0.0, "no session beyond this a day, a warning at 80 %; 0 = no limit", least=0.0, most=10_000.0),
+        Key(
+            "audio.echo_cancellation",
+            str,
+            "auto",
+            "auto = on, but where the microphone's sound has been through another one",
+            ("auto", "on", "off"),
+        ),
+        Key("audio.noise_suppression", bool, True, "take steady noise out of what is sent"),
+        Key("audio.gain_control", bool, False, "raise a low voice"),
+        Key("audio.earcons", bool, False, "short sounds: listening, muted, an error"),
         Key("audio.frame_ms", int, 20, "length of a frame of the microphone", (10, 20)),
         Key("audio.capture.device", str, "", _DEVICE),
         Key("audio.capture.channels", int, 1, "channels asked of the device; averaged to one", (1, 2)),
         Key("audio.capture.rate", int, 24_000, _RATE, least=8000, most=192_000),
+        Key(
+            "audio.capture.hard_mute", bool, False, "mute closes the device, so that the desktop shows it as unused; unmuting takes longer"
+        ),
         Key("audio.playback.device", str, "", _DEVICE),
         Key("audio.playback.channels", int, 1, "channels asked of the device; all get the same sound", (1, 2)),
         Key("audio.playback.rate", int, 24_000, _RATE, least=8000, most=192_000),
+        Key("audio.playback.volume", int, 100, "in percent, at the start; `voicectl volume` changes it", least=0, most=150),
         Key("audio.playback.buffer_ms", int, 100, "sound that the device may hold; an abort makes its length harmless", least=20, most=500),
         Key("embedded.chat_url", str, "", "OpenAI-compatible chat URL that thinks for the embedded server, as http://localhost:11434/v1"),
         Key("embedded.chat_model", str, "", "the model to ask for there"),

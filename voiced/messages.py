@@ -31,6 +31,46 @@ class MicFrame(NamedTuple):
     muted: bool
 
 
+class LocalSpeech(NamedTuple):
+    """What the local voice detector makes of the frames around it; travels among them.
+
+    started/stopped    the user speaks or has stopped, assistant silent or not
+    confirmed          while the assistant sounds, enough evidence to interrupt it; the frames from before follow
+    wake               the wake word was heard
+    """
+
+    phase: str
+    captured_ns: MonoNs  # of the sample that decided
+    probability: float
+
+
+# playback -> capture -----------------------------------------------------------------------------------------------
+
+
+class Played(NamedTuple):
+    """The echo canceller's reference: sound as it was handed to the device, at the volume it has there, sent before it sounds."""
+
+    position: int  # of its first sample, counted from the start of the process
+    heard_ns: MonoNs  # when that will sound
+
+
+class PlayedCut(NamedTuple):
+    """An abort: of what was announced as Played, nothing from this position on was heard."""
+
+    position: int
+    cut_ns: MonoNs
+
+
+# capture -> playback -----------------------------------------------------------------------------------------------
+
+
+class Duck(NamedTuple):
+    """Lower the voice, or let it come back. A flush ends it too."""
+
+    lowered: bool
+    ordered_ns: MonoNs
+
+
 # network -> playback -----------------------------------------------------------------------------------------------
 
 
@@ -57,7 +97,7 @@ class Flush(NamedTuple):
     """Be silent. Whatever has an older epoch is void."""
 
     epoch: Epoch
-    reason: str  # speech_started | interrupt | ask | playback_lost | restart | epoch
+    reason: str  # speech_started | local | interrupt | ask | playback_lost | restart | epoch
     ordered_ns: MonoNs
 
 
@@ -171,6 +211,10 @@ Message = (
     | Refusal
     | Failed
     | Order
+    | LocalSpeech
+    | Played
+    | PlayedCut
+    | Duck
 )
 
 #: The table: a message's place in it is its tag on the wire.
@@ -190,6 +234,10 @@ MESSAGES: tuple[type[Message], ...] = (
     Refusal,
     Failed,
     Order,
+    LocalSpeech,
+    Played,
+    PlayedCut,
+    Duck,
 )
 _TAG = {kind: tag for tag, kind in enumerate(MESSAGES)}
 

@@ -24,13 +24,17 @@ def test_the_embedded_server_runs_only_where_it_answers() -> None:
     assert [row.name for row in table(world("sk-1").provider)] == ["network", "capture", "playback"]
 
 
-def test_capture_gets_its_section_and_the_mute() -> None:
-    made = settings("capture", world(muted=True, audio__capture__device="Jabra", audio__frame_ms=10))
-    assert made == {"log_level": 20, "device": "Jabra", "channels": 1, "rate": 24000, "frame_ms": 10, "muted": True}
+def test_capture_gets_its_sections_and_the_mute() -> None:
+    made = settings("capture", world(muted=True, audio__capture__device="Jabra", audio__frame_ms=10, barge_in__mode="local"))
+    device = {"device": "Jabra", "channels": 1, "rate": 24000, "hard_mute": False, "frame_ms": 10, "muted": True}
+    clean = {"echo_cancellation": "auto", "noise_suppression": True, "gain_control": False}
+    barge_in = {"mode": "local", "duck_db": 18.0, "resume_ms": 600, "threshold": 0.5}
+    assert made == {"log_level": 20, **device, **clean, "barge_in": barge_in, "wake_word": ""}
 
 
 def test_playback_gets_its_section() -> None:
-    assert settings("playback", world()) == {"log_level": 20, "device": "", "channels": 1, "rate": 24000, "buffer_ms": 100}
+    device = {"device": "", "channels": 1, "rate": 24000, "buffer_ms": 100, "volume": 100}
+    assert settings("playback", world()) == {"log_level": 20, **device, "duck_db": 18.0, "earcons": False}
 
 
 def test_network_gets_the_key_and_what_to_say() -> None:

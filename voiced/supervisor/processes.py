@@ -65,13 +65,20 @@ def _capture(world: World) -> dict[str, Any]:
     return {
         "log_level": world.log_level,
         **world.config.section("audio.capture"),
-        "frame_ms": world.config["audio.frame_ms"],
+        **{name: world.config[f"audio.{name}"] for name in ("frame_ms", "echo_cancellation", "noise_suppression", "gain_control")},
+        "barge_in": world.config.section("barge_in"),
+        "wake_word": world.config["wake.word"],
         "muted": world.muted,
     }
 
 
 def _playback(world: World) -> dict[str, Any]:
-    return {"log_level": world.log_level, **world.config.section("audio.playback")}
+    return {
+        "log_level": world.log_level,
+        **world.config.section("audio.playback"),
+        "duck_db": world.config["barge_in.duck_db"],
+        "earcons": world.config["audio.earcons"],
+    }
 
 
 def barred(provider: str, exhausted: str) -> str:
