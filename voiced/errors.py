@@ -4,7 +4,8 @@
       SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, not_running, device_unknown,
                                                  key_refused, key_unavailable, url_invalid
       PeerError        the Realtime server       server_unreachable, model_refused, quota_exhausted, session_refused, protocol_violated
-      MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed
+      MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed,
+                                                 package_missing
       InternalError    us                        internal, child_died
       ControlError     a control request         the codes of the control contract
 
@@ -125,6 +126,12 @@ class DeviceLost(MachineError):
 
 class SocketFailed(MachineError):
     code = "socket_failed"
+
+
+class PackageMissing(MachineError):
+    """A Python package that only some settings need."""
+
+    code = "package_missing"
 
 
 class InternalError(VoicedError):
