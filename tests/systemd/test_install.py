@@ -77,6 +77,11 @@ def test_the_programs_run_from_their_links(machine: Machine) -> None:
     assert "Usage" in machine.run("voicectl", "--help")
 
 
+def test_a_wake_word_needs_nothing_else(machine: Machine) -> None:
+    script = "from voiced.capture.wakeword import WakeWord; WakeWord('alexa')"
+    subprocess.run([machine.prefix / "venv" / "bin" / "python", "-c", script], check=True, cwd="/")
+
+
 def test_each_step_is_named_and_the_unknown_path_too(machine: Machine) -> None:
     (machine.prefix / "fingerprint").unlink()
     shown = machine.install().stdout
