@@ -170,9 +170,19 @@ class SoundServer:
             raise SoundServerFailed(f"pactl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def load_echo(self, delay_ms: int = 30) -> None:
+    def load_echo(self, delay_ms: int = 30, gain_db: float = 0) -> None:
         """Makes open loudspeakers: what the speaker plays comes back into the microphone `delay_ms` later."""
-        self.pactl("load-module", "module-loopback", f"source={SPEAKER}.monitor", f"sink={SAID}", f"latency_msec={delay_ms}")
+        # Without adjustments: they resample the echo to hold the delay, and no room does.
+        ends = (f"source={SPEAKER}.monitor", f"sink={SAID}", f"latency_msec={delay_ms}", "adjust_time=0")
+        module = self.pactl("load-module", "module-loopback", *ends)
+        if gain_db:
+            self.pactl("set-sink-input-volume", self._sink_input_of(module), f"{gain_db:g}dB")
+
+    def _sink_input_of(self, module: str) -> str:
+        for block in self.pactl("list", "sink-inputs").split("Sink Input #")[1:]:
+            if f"Owner Module: {module}\n" in block:
+                return block.split("\n", 1)[0]
+        raise SoundServerFailed(f"{self.name} has no stream of its module {module}")
 
     def _launch(self) -> None:
         raise NotImplementedError
