@@ -35,7 +35,7 @@ class Scene(NamedTuple):
     split: Split
     seed: int
     ratio_db: float = 0.0  # level of the user's speech over the echo; of transients, over -26 dBFS
-    count: int = 20  # of interruptions or transients
+    number: int = 20  # of interruptions or transients
     seconds: float = 60.0  # of `far`
     change_every_s: float = 20.0  # of the kinds that change
     echo_db: float | None = None  # None: by chance or in turn
@@ -84,7 +84,7 @@ def _near(scene: Scene, echo_db: float, rng: np.random.Generator) -> tuple[Sampl
     if scene.plot == "cold":
         onset_s, gap_s, count = _LEAD_S + float(rng.uniform(0.2, 1.6)), (0.0, 0.0), 1
     else:
-        onset_s, count = (_WARM_S if scene.plot in ("interrupted", "transients") else 1.0), scene.count
+        onset_s, count = (_WARM_S if scene.plot in ("interrupted", "transients") else 1.0), scene.number
         gap_s = (1.4, 2.4) if scene.plot in ("interrupted", "alone") else (1.0, 1.6)
     level = (-26.0 if scene.plot in ("transients", "alone", "coughs") else _FAR_DBFS + echo_db) + scene.ratio_db
     at = round(onset_s * RATE_HZ)

@@ -128,4 +128,4 @@ def _program(speaker: Speaker, text: str, tempo: float) -> tuple[int, Samples]:
         subprocess.run([speaker.engine, *options], check=True, capture_output=True, timeout=30)
         with wave.open(str(file)) as recorded:
             pcm = recorded.readframes(recorded.getnframes())
-            return recorded.getframerate(), np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+            return recorded.getframerate(), np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
