@@ -1,0 +1,225 @@
+"""What the loudspeaker sounds, by the microphone's time: playback's announcements in, the canceller's far end out. Pure.
+
+Everything is laid on one line of samples at 24 kHz, the *tape*: an unbroken run of announced sound is placed by the time at which
+its first sample sounds, and what follows it lies behind it without a seam, however its own stamps jitter. Reading is just as
+even: a cursor moves on by what each block of the microphone takes, a few parts in 10,000 faster or slower where the clocks want it, and
+jumps only where nothing sounds or where it is hopelessly off. A linear canceller learns nothing from a reference that shakes.
+
+Stamps of both sides are off by 1-3 ms and both devices' clocks by 100 ppm of the computer's; `_Clock` makes an even time of each.
+A run of which only the start was measured shows nothing of the loudspeaker's clock: what that drifts is left to the canceller.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.messages import SAMPLE_RATE_HZ, MonoNs, Played, PlayedCut
+
+_S_PER_NS = 1e-9
+#: Samples of the tape that one of the far end takes.
+_STEP = SAMPLE_RATE_HZ / RATE_HZ
+
+#: The far end is early by this: room for what the stamps are off (3 ms) and the cursor may be (10 ms). The latency of devices, which
+#: no stamp knows, and the way through the air come on top.
+MARGIN_MS = 20
+#: A stamp that is further off than this tells of a gap: an underrun on the loudspeaker's side.
+_GAP_S = 0.006
+#: The cursor jumps at this.
+_HOPELESS_S = 0.010
+#: Blocks in a row that must say so, as a reader that was held up stamps its next block late.
+_SURE_BLOCKS = 5
+#: Of so many blocks the earliest stamp counts: a reader can be late by any time, but not early.
+_BEST_OF = 16
+#: Where the cursor is off by less it goes back within seconds, by no more than 300 ppm: a sample in 200 ms.
+_RETURN_PER_S = 0.2
+_STEEPEST = 300e-6
+#: Kept at the most, should nobody read: more than the bus and a device hold (4 s and 0.5 s).
+_LONGEST = 8 * SAMPLE_RATE_HZ
+
+#: Half a window of the interpolation, in samples of the tape; 1 ms. Passband to 0.92 of the far end's.
+_REACH = 24
+_PHASES = 512
+_CUTOFF = 0.92 / _STEP
+_BETA = 8.0
+
+
+def _weights() -> NDArray[np.float32]:
+    """Shape (phases, 2 * reach): row p weighs the tape around a place that lies p / phases after a sample; stopband -80 dB."""
+    distance = np.arange(-_REACH + 1, _REACH + 1)[None, :] - np.arange(_PHASES)[:, None] / _PHASES
+    rows = np.sinc(distance * _CUTOFF) * np.i0(_BETA * np.sqrt(np.maximum(0, 1 - (distance / _REACH) ** 2)))
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
+
+
+class _Clock:
+    """Even time from stamps that jitter: a Kalman filter for how far a device's clock is from its nominal one, and how fast it goes
+    astray. The first stamps are averaged, later ones count for less and less, with a memory of about 15 s."""
+
+    _SKEW2 = 100e-6**2
+    _WANDER2_PER_S = 1e-12  # of the skew: 1 ppm in a second
+
+    def __init__(self, jitter_s: float) -> None:
+        self.ahead_s = 0.0
+        self.skew = 0.0
+        self._jitter2 = jitter_s**2
+        self._variance = (self._jitter2, 0.0, self._SKEW2)
+
+    def run(self, seconds: float) -> None:
+        """So much time has passed."""
+        ahead2, both, skew2 = self._variance
+        self.ahead_s += seconds * self.skew
+        self._variance = (ahead2 + seconds * (2 * both + seconds * skew2), both + seconds * skew2, skew2 + seconds * self._WANDER2_PER_S)
+
+    def see(self, ahead_s: float) -> None:
+        """A stamp says that the clock is so much ahead of its nominal time."""
+        ahead2, both, skew2 = self._variance
+        total = ahead2 + self._jitter2
+        off = ahead_s - self.ahead_s
+        self.ahead_s += off * ahead2 / total
+        self.skew += off * both / total
+        self._variance = (ahead2 * self._jitter2 / total, both * self._jitter2 / total, skew2 - both * both / total)
+
+    def jump(self, ahead_s: float) -> None:
+        """The clock was set anew; how fast it goes is still known."""
+        self.ahead_s = ahead_s
+        self._variance = (self._jitter2, 0.0, self._variance[2])
+
+
+class _Piece(NamedTuple):
+    start: int  # on the tape
+    position: int  # playback's count
+    sound: Samples
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.sound)
+
+    def until(self, end: int) -> "_Piece":
+        return self._replace(sound=self.sound[: max(0, end - self.start)])
+
+
+class Reference:
+    """The far end for one microphone. Announcements come in the order in which playback made them; they may be late."""
+
+    def __init__(self, margin_ms: float = MARGIN_MS) -> None:
+        self._margin_s = margin_ms / 1000
+        self._rows = _weights()
+        self._tape: deque[_Piece] = deque()
+        self._epoch_ns: MonoNs | None = None
+        self._loudspeaker = _Clock(0.002)  # its ahead_s: by how much what it sounds is late on the tape
+        self._microphone = _Clock(0.0005)
+        self._next: tuple[int, int] | None = None  # position and place on the tape where the run goes on
+        self._heard_s = 0.0
+        self._taken = 0  # samples that the microphone has given since its clock was last set
+        self._surprises = 0
+        self._stamps: list[float] = []  # by how much each of the last blocks was ahead
+        self._settled = False
+        self._cursor: float | None = None
+
+    # what playback announces ---------------------------------------------------------------------------------------
+
+    def played(self, message: Played, pcm: bytes) -> None:
+        """24 kHz, int16, mono."""
+        sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        heard_s = self._seconds(message.heard_ns)
+        start = self._place(message.position, heard_s)
+        if self._tape and self._tape[-1].end > start:
+            self._cut(lambda piece: start)  # what was announced last is what the device plays
+        self._tape.append(_Piece(start, message.position, sound))
+        self._next = (message.position + len(sound), start + len(sound))
+        while self._tape[-1].end - self._tape[0].start > _LONGEST:
+            self._tape.popleft()
+
+    def cut(self, message: PlayedCut) -> None:
+        self._cut(lambda piece: piece.start + message.position - piece.position)
+        self._next = None
+
+    def _place(self, position: int, heard_s: float) -> int:
+        """Where a piece lies on the tape: behind the last one, unless its position or its time say otherwise."""
+        clock = self._loudspeaker
+        if self._next is not None and position == self._next[0]:
+            ahead_s = heard_s - self._next[1] / SAMPLE_RATE_HZ
+            clock.run(max(0.0, heard_s - self._heard_s))
+            self._heard_s = heard_s
+            if abs(ahead_s - clock.ahead_s) < _GAP_S:
+                clock.see(ahead_s)
+                return self._next[1]
+        self._heard_s = heard_s
+        return round((heard_s - clock.ahead_s) * SAMPLE_RATE_HZ)
+
+    def _cut(self, end: Callable[[_Piece], int]) -> None:
+        kept = (piece.until(end(piece)) for piece in self._tape)
+        self._tape = deque(piece for piece in kept if len(piece.sound))
+
+    # what the canceller asks ---------------------------------------------------------------------------------------
+
+    def far(self, captured_ns: MonoNs, frames: int) -> Samples:
+        """The far end for a block of the microphone that ended then: float32 at 16 kHz, going on where the last one ended, exact
+        zeros where nothing sounds, `margin_ms` before its echo at the earliest."""
+        wanted = self._wanted(captured_ns, frames)
+        if self._cursor is None:
+            self._cursor = wanted
+        step = _STEP
+        off_s = (wanted - self._cursor) / SAMPLE_RATE_HZ
+        reach = frames * _STEP * 1.01 + _REACH
+        if abs(off_s) > _HOPELESS_S or self._silent(min(wanted, self._cursor) - _REACH, max(wanted, self._cursor) + reach):
+            self._cursor = wanted
+        else:
+            skew = self._microphone.skew - self._loudspeaker.skew
+            step *= 1 + skew + min(_STEEPEST, max(-_STEEPEST, off_s * _RETURN_PER_S))
+        places = self._cursor + step * np.arange(frames)
+        self._cursor += step * frames
+        while self._tape and self._tape[0].end < self._cursor - _REACH - _HOPELESS_S * 2 * SAMPLE_RATE_HZ:
+            self._tape.popleft()
+        return self._read(places)
+
+    def _wanted(self, captured_ns: MonoNs, frames: int) -> float:
+        """The place on the tape of a block's first sample."""
+        seconds = frames / RATE_HZ
+        self._taken += frames
+        self._microphone.run(seconds)
+        self._judge(self._seconds(captured_ns) - self._taken / RATE_HZ)
+        sounding_s = self._taken / RATE_HZ + self._microphone.ahead_s - seconds + self._margin_s
+        return (sounding_s - self._loudspeaker.ahead_s) * SAMPLE_RATE_HZ
+
+    def _judge(self, ahead_s: float) -> None:
+        """What a stamp of the microphone tells about its clock."""
+        clock = self._microphone
+        surprising = self._cursor is not None and abs(ahead_s - clock.ahead_s) > _HOPELESS_S
+        self._surprises = self._surprises + 1 if surprising else 0
+        if self._surprises >= _SURE_BLOCKS:
+            self._surprises, self._settled, self._stamps = 0, False, []
+        self._stamps.append(ahead_s)
+        if not self._settled:
+            clock.jump(min(self._stamps))
+        elif len(self._stamps) == _BEST_OF:
+            clock.see(min(self._stamps))
+        if len(self._stamps) == _BEST_OF:
+            self._settled, self._stamps = True, []
+
+    def _silent(self, start: float, end: float) -> bool:
+        return all(piece.end <= start or piece.start >= end or not piece.sound.any() for piece in self._tape)
+
+    def _read(self, places: NDArray[np.floating]) -> Samples:
+        first = int(places[0]) - _REACH + 1
+        stretch = np.zeros(int(places[-1]) + _REACH + 2 - first, np.float32)
+        for piece in self._tape:
+            start, end = max(piece.start, first), min(piece.end, first + len(stretch))
+            if start < end:
+                stretch[start - first : end - first] = piece.sound[start - piece.start : end - piece.start]
+        if not stretch.any():
+            return np.zeros(len(places), np.float32)
+        phases = np.rint((places - first) * _PHASES).astype(np.int64)
+        at, phase = np.divmod(phases, _PHASES)
+        windows = np.lib.stride_tricks.sliding_window_view(stretch, 2 * _REACH)
+        out: Samples = np.einsum("ij,ij->i", windows[at - _REACH + 1], self._rows[phase])
+        return out
+
+    def _seconds(self, mono_ns: MonoNs) -> float:
+        """Since the first stamp: a double holds nanoseconds of days, but not of years."""
+        if self._epoch_ns is None:
+            self._epoch_ns = mono_ns
+        return (mono_ns - self._epoch_ns) * _S_PER_NS
