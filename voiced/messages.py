@@ -59,6 +59,7 @@ class PlayedCut(NamedTuple):
 
     position: int
     cut_ns: MonoNs
+    reason: str = ""  # of the flush that it was for; "" = a duck, and what was cut is announced anew
 
 
 # capture -> playback -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Frames of the microphone: cut, numbered, silent while muted."""
+"""Frames of the microphone: cut and stamped."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,39 +6,30 @@ from hypothesis import strategies as st
 from voiced.audio.device import OpenFormat
 from voiced.audio.format import BUS_FORMAT, from_device
 from voiced.capture.framer import Framer, Watch, wait_ms
-from voiced.messages import MicFrame, MonoNs
+from voiced.messages import MonoNs
 
-NOW = MonoNs(123)
-
-
-def framer(*, muted: bool = False, frame_ms: int = 20) -> Framer:
-    return Framer(from_device(BUS_FORMAT), frame_ms, muted=muted)
+NOW = MonoNs(123_000_000)
 
 
-def test_frames_are_whole_numbered_and_stamped() -> None:
+def framer(frame_ms: int = 20) -> Framer:
+    return Framer(from_device(BUS_FORMAT), frame_ms)
+
+
+def test_frames_are_whole_and_stamped_with_their_end() -> None:
     made = framer()
     assert made.feed(b"\1\0" * 479, NOW) == []
-    assert made.feed(b"\1\0" * 481, NOW) == [(MicFrame(0, NOW, False), b"\1\0" * 480), (MicFrame(1, NOW, False), b"\1\0" * 480)]
+    assert made.feed(b"\1\0" * 481, NOW) == [(MonoNs(NOW - 20_000_000), b"\1\0" * 480), (NOW, b"\1\0" * 480)]
 
 
 def test_ten_milliseconds_where_asked() -> None:
-    assert len(framer(frame_ms=10).feed(b"\1\0" * 480, NOW)) == 2
+    assert [at for at, _ in framer(frame_ms=10).feed(b"\1\0" * 480, NOW)] == [NOW - 10_000_000, NOW]
 
 
-def test_while_muted_frames_go_on_with_nothing_in_them() -> None:
-    made = framer(muted=True)
-    assert made.feed(b"\1\0" * 480, NOW) == [(MicFrame(0, NOW, True), bytes(960))]
-
-
-def test_no_sample_crosses_the_switch() -> None:
+def test_a_part_of_a_frame_can_be_forgotten() -> None:
     made = framer()
     made.feed(b"\1\0" * 300, NOW)
-    made.mute(True)
-    assert made.feed(b"\2\0" * 480, NOW) == [(MicFrame(0, NOW, True), bytes(960))]
-    made.feed(b"\2\0" * 300, NOW)
-    made.mute(False)
-    [(_, sound)] = made.feed(b"\3\0" * 480, NOW)
-    assert sound == b"\3\0" * 480
+    made.forget()
+    assert made.feed(b"\2\0" * 480, NOW) == [(NOW, b"\2\0" * 480)]
 
 
 @given(st.lists(st.integers(0, 900), max_size=30))
@@ -55,7 +46,7 @@ def test_however_the_device_cuts_it_the_sound_is_the_same(sizes: list[int]) -> N
 
 
 def test_a_stereo_device_at_another_rate_gives_the_same_frames() -> None:
-    made = Framer(from_device(OpenFormat(48_000, 2)), 20, muted=False)
+    made = Framer(from_device(OpenFormat(48_000, 2)), 20)
     frames = [frame for _ in range(10) for frame in made.feed(b"\x10\x27" * 2 * 960, NOW)]
     assert len(frames) in (9, 10)
     assert all(len(sound) == 960 for _, sound in frames)

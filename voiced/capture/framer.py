@@ -1,13 +1,12 @@
-"""Device sound in, frames of the bus out: converted, cut to one length, numbered, and silent while muted.
+"""Device sound in, frames out: converted to 24 kHz mono and cut to one length.
 
 Also when to look at the device again, so that a frame is fetched as soon as it is there and the processor sleeps in
 between. Pure: no device, no clock, no socket.
 """
 
 from voiced.audio.format import Converter
-from voiced.messages import BYTES_PER_MS, MicFrame, MonoNs
+from voiced.messages import BYTES_PER_MS, MonoNs
 
-_NS_PER_S = 1_000_000_000
 #: A device whose clock or wake-ups lag a little behind ours is asked again after this.
 _AGAIN_MS = 1.0
 #: Never sleep through more than this, so that a device that is late is noticed.
@@ -15,29 +14,27 @@ _LONGEST_WAIT_MS = 100.0
 
 
 class Framer:
-    """Cuts one stream of sound. `muted` may change at any time and holds from the next frame on."""
+    """Cuts one stream of sound into frames of `frame_ms`."""
 
-    def __init__(self, converter: Converter, frame_ms: int, *, muted: bool) -> None:
-        self.muted = muted
+    def __init__(self, converter: Converter, frame_ms: int) -> None:
+        self.frame_bytes = frame_ms * BYTES_PER_MS
+        self._frame_ns = frame_ms * 1_000_000
         self._convert = converter.convert
-        self._frame_bytes = frame_ms * BYTES_PER_MS
-        self._silence = bytes(self._frame_bytes)
         self._kept = b""
-        self._seq = 0
 
-    def feed(self, pcm: bytes, now: MonoNs) -> list[tuple[MicFrame, bytes]]:
-        """The whole frames that this sound completes. While muted they hold zeros, whatever the device heard."""
+    def feed(self, pcm: bytes, now: MonoNs) -> list[tuple[MonoNs, bytes]]:
+        """The whole frames that this sound, read `now`, completes, each with when its last sample was captured."""
         self._kept += self._convert(pcm)
-        frames = []
-        while len(self._kept) >= self._frame_bytes:
-            sound, self._kept = self._kept[: self._frame_bytes], self._kept[self._frame_bytes :]
-            frames.append((MicFrame(self._seq, now, self.muted), self._silence if self.muted else sound))
-            self._seq += 1
+        count = len(self._kept) // self.frame_bytes
+        frames = [
+            (MonoNs(now - (count - 1 - n) * self._frame_ns), self._kept[n * self.frame_bytes : (n + 1) * self.frame_bytes])
+            for n in range(count)
+        ]
+        self._kept = self._kept[count * self.frame_bytes :]
         return frames
 
-    def mute(self, muted: bool) -> None:
-        """Sound kept from before is forgotten, so that no sample of one side of the switch is sent on the other."""
-        self.muted = muted
+    def forget(self) -> None:
+        """What is left of a frame goes, so that no sample of one side of a mute is sent on the other."""
         self._kept = b""
 
 

@@ -1,0 +1,114 @@
+"""What becomes of the microphone's sound on its way out. Joins the parts; decides nothing.
+
+    device ─► framer ─► mute ─► hearing (echo) ─► ears (wake word) ─► interruption, segments ─► gate ─► network
+
+No device, no clock, no socket: sound and messages come in with their times, messages go out.
+"""
+
+from typing import Any, NamedTuple
+
+from voiced.audio.echo.interface import Decision
+from voiced.audio.format import Converter
+from voiced.audio.meter import FLOOR_DBFS, dbfs
+from voiced.capture.ears import KEPT_MS, Ears, Word
+from voiced.capture.framer import Framer
+from voiced.capture.gate import Frame, Gate
+from voiced.capture.hearing import Hearing
+from voiced.capture.interruption import RECENT_NS, Cleaned, Interruption
+from voiced.capture.speech import Segments
+from voiced.messages import Duck, LocalSpeech, MicFrame, MonoNs, Played, PlayedCut
+
+_NS_PER_MS = 1_000_000
+
+
+class Taken(NamedTuple):
+    """What one reading of the device leads to."""
+
+    to_network: list[tuple[MicFrame | LocalSpeech, bytes | None]]
+    to_playback: list[Duck]
+
+
+class Microphone:
+    """`settings` are those of the process; `word` listens for the wake word."""
+
+    def __init__(self, settings: dict[str, Any], converter: Converter, cleaned: Cleaned, word: Word | None = None) -> None:
+        self.muted = bool(settings["muted"])
+        self._framer = Framer(converter, settings["frame_ms"])
+        self._hearing = Hearing(settings, cleaned)
+        self._interruption = Interruption(settings["barge_in"], cleaned)
+        self._segments = Segments(settings["barge_in"]["threshold"])
+        self._gate = Gate(keep=RECENT_NS // (settings["frame_ms"] * _NS_PER_MS))
+        self._ears = Ears(word, keep=KEPT_MS // settings["frame_ms"])
+        self._last = b""
+
+    def take(self, pcm: bytes, now: MonoNs) -> Taken:
+        """Sound of the device, read `now`."""
+        taken = Taken([], [])
+        for captured_ns, sound in self._framer.feed(pcm, now):
+            if self.muted:
+                taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=True))
+            else:
+                self._hear(sound, captured_ns, taken)
+        return taken
+
+    def _hear(self, sound: bytes, captured_ns: MonoNs, taken: Taken) -> None:
+        heard = self._hearing.hear(sound, captured_ns)
+        self._last = heard.frame.sound
+        woken, frames = self._ears.hear(heard.samples, heard.frame)
+        if not frames:
+            taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=False))
+            return
+        if woken is not None:
+            taken.to_network.append((woken, None))
+            self._pass(frames[:-1], taken)
+        for decision in heard.decisions:
+            speech = self._segments.heard(decision.speech, captured_ns)
+            if speech is not None:
+                taken.to_network.append((speech, None))
+        self._interrupt(heard.decisions, heard.frame, taken)
+
+    def _interrupt(self, decisions: list[Decision], frame: Frame, taken: Taken) -> None:
+        outcome = self._interruption.heard(decisions, frame.captured_ns)
+        if outcome.duck is not None:
+            taken.to_playback.append(outcome.duck)
+        if outcome.speech is not None:
+            taken.to_network.append((outcome.speech, None))
+        taken.to_network.extend(self._gate.passes(frame, open=outcome.open, replay=outcome.replay))
+
+    def _pass(self, frames: list[Frame], taken: Taken) -> None:
+        for frame in frames:
+            taken.to_network.extend(self._gate.passes(frame, open=True, replay=False))
+
+    def played(self, message: Played | PlayedCut, pcm: bytes) -> None:
+        """Playback has handed sound to its device, or taken it back."""
+        self._hearing.played(message, pcm)
+        if isinstance(message, PlayedCut) and message.reason:
+            self._interruption.flushed(message.reason, message.cut_ns)
+
+    def mute(self, muted: bool, now: MonoNs) -> list[Duck]:
+        """From the next frame on. No sample of one side of the switch is sent on the other, and nobody waits for one who is mute."""
+        self.muted = muted
+        self._framer.forget()
+        return self._forget(now)
+
+    def listen(self, *, open: bool, now: MonoNs) -> list[Duck]:
+        """Opens the ears, or closes them until the wake word."""
+        self._ears.turn(open=open)
+        return self._forget(now)
+
+    def _forget(self, now: MonoNs) -> list[Duck]:
+        raised = [Duck(lowered=False, ordered_ns=now)] if self._interruption.lowered else []
+        self._gate.reset()
+        self._ears.reset()
+        self._interruption.reset()
+        self._segments.reset()
+        self._last = b""
+        return raised
+
+    @property
+    def level_dbfs(self) -> float:
+        """Of what was heard last."""
+        return FLOOR_DBFS if self.muted else dbfs(self._last)
+
+    def facts(self) -> dict[str, Any]:
+        return {"muted": self.muted, "listening": self._ears.open, "echo": self._hearing.facts()}
