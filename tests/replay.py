@@ -149,7 +149,7 @@ class _Replay:
                 return _text(told)
             case "order":
                 return Order(**told["order"])
-            case "message" | "frame":
+            case "message" | "frame" | "speech":
                 return _message(told[name])
             case "error":
                 return BY_CODE.get(told["error"]["code"], VoicedError)(told["error"]["message"])

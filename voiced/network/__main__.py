@@ -15,7 +15,7 @@ from typing import Any
 from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
-from voiced.messages import Epoch, Flush, MicFrame, MonoNs, ReplyAudio, ReplyEnd
+from voiced.messages import Epoch, Flush, LocalSpeech, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import outputs
 from voiced.network.hello import Phase
 from voiced.network.interface import Conversing
@@ -23,12 +23,10 @@ from voiced.network.link.uplink import Uplink
 from voiced.network.quote import Quote
 from voiced.network.recording.recorder import Recorder
 from voiced.network.session import Session
+from voiced.network.stale import Stale
 from voiced.network.tools.programs import Ended, Programs
 from voiced.urgency import Urgency
 
-#: Speech this old is answered by nobody: a process that hung must not hand it on when it wakes. The queues of the
-#: microphone's socket hold up to 3.5 s (capture's, ours, the kernel's).
-_STALE_SPEECH_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
 
@@ -58,7 +56,7 @@ class _Network:
         self._due_ns = 0  # when the next whole turn of the loop is due
         self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
         self._since: float | None = None  # unix seconds
-        self._stale = 0  # frames of the microphone in a row that came too late
+        self._stale = Stale()
 
     # the loop ------------------------------------------------------------------------------------------------------------
 
@@ -104,21 +102,17 @@ class _Network:
         self._child.beat(self._stats, now)
 
     def _hear_microphone(self, now: MonoNs) -> None:
-        """One frame: where more wait, the poll returns at once; asking an empty socket costs an exception each time."""
-        frame = self._microphone.next()
-        if frame is not None and isinstance(frame[0], MicFrame):
-            if now - frame[0].captured_ns > _STALE_SPEECH_NS:
-                self._stale += 1
-            else:
-                self._tell_stale()
-                self._do(self._session.microphone(frame[0], frame[1]))
+        """One message: where more wait, the poll returns at once; asking an empty socket costs an exception each time."""
+        heard = self._microphone.next()
+        if heard is not None and isinstance(heard[0], LocalSpeech) and not self._stale.speech(heard[0], now):
+            self._do(self._session.local_speech(heard[0], self._uplink.received, now))
+            self._due_ns = now  # other things may be due from now on
+        elif heard is not None and isinstance(heard[0], MicFrame) and not self._stale.frame(heard[0], now):
+            if dropped := self._stale.take():
+                self._child.log(logging.WARNING, f"{dropped} frames of the microphone came over a second late and were dropped")
+            self._do(self._session.microphone(heard[0], heard[1]))
         if self._uplink.busy:
             self._due_ns = now
-
-    def _tell_stale(self) -> None:
-        if self._stale:
-            self._child.log(logging.WARNING, f"{self._stale} frames of the microphone came over a second late and were dropped")
-            self._stale = 0
 
     def _next_due_ns(self) -> int:
         """When the next turn is due, whether or not anything happens before."""

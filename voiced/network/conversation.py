@@ -2,7 +2,7 @@
 asleep, fails, or hands over to the next. Pure.
 
 `line` the connection, `turn` the user's half, `voice` the assistant's, `calls` the tools, `transcript` what was said, `queue` the
-answers to ask for.
+answers to ask for, `ear` our own voice detector, `door` the wake word.
 """
 
 import logging
@@ -14,6 +14,7 @@ from voiced.messages import Epoch, MonoNs
 from voiced.network import events
 from voiced.network.bargein import Interruption
 from voiced.network.complaints import Complaints, sane
+from voiced.network.ear import Door, Ear
 from voiced.network.hello import Phase
 from voiced.network.line import Line, Quiet
 from voiced.network.outputs import Fail, Opened, Outbox
@@ -40,7 +41,9 @@ class Conversation:
         self.complaints = Complaints()
         self.queue = ResponseQueue()
         self.line = Line(settings, new_id, self.out, self.told)
-        self.turn = Turn(self.out, self.queue, self.transcript)
+        self.ear = Ear(self.out)
+        self.door = Door(self.out)
+        self.turn = Turn(self.out, self.queue, self.transcript, self.ear)
         self.voice = Voice(epoch, self.out, self.transcript, self.complaints)
         self.calls = Calls(self.out, self.queue, new_id)
         self.quiet = Quiet()
@@ -75,6 +78,7 @@ class Conversation:
         """The settings of the session of now are known to everybody whom they concern."""
         self.hide_secrets(self.settings)
         self.turn.configure(self.settings)
+        self.door.configure(self.settings.get("wake_word") or "", int(self.settings.get("listen_s") or 0))
         self.calls.configure(self.settings)
 
     def hide_secrets(self, settings: Mapping[str, Any]) -> None:
@@ -118,6 +122,7 @@ class Conversation:
     def sleep(self, reason: str, now: MonoNs, *, capped: bool = False) -> None:
         self.capped = capped
         self.line.sleep(reason)
+        self.shut_the_door()
         self.configured()
         self.close(Phase.ASLEEP, reason, now)
         self.out.publish("session", connected=False, reason=reason, attempt=0, retry_in_s=None)
@@ -158,6 +163,12 @@ class Conversation:
         for item in self.transcript.untold(self.settings.get("context_chars", 16_000)):
             self.out.send(events.ItemCreate(item=item))
 
+    def shut_the_door(self) -> None:
+        """Nobody listens until the wake word."""
+        self.door.close()
+        if self.door.shut:
+            self.ear.deafened()
+
     # what concerns several parts -----------------------------------------------------------------------------------------
 
     def stop_answer(self, reason: str, received: int, now: MonoNs) -> tuple[Interruption | None, bool]:
@@ -166,6 +177,12 @@ class Conversation:
         under_way = self.queue.interrupt(now)
         self.calls.interrupted(now)
         return self.voice.interrupt(reason, received, now) or self.voice.pending_interruption(), under_way
+
+    def make_way(self, now: MonoNs) -> None:
+        """The user speaks: the server answers what is said now, and nothing from before."""
+        self.calls.interrupted(now)
+        self.queue.drop_answers()
+        self.queue.unwanted()
 
     def said(self, said: Said | None) -> None:
         if said is not None:
@@ -176,9 +193,10 @@ class Conversation:
             self.out.publish("spent", kind=kind, model=model, usage=sane(dict(usage)))
 
     def look_how_quiet(self, now: MonoNs) -> None:
-        speaking = self.turn.hearing or self.voice.generating or self.calls.pending
-        busy = speaking or self.turn.busy or self.queue.busy or self.voice.audible or not self.voice.free
-        self.quiet.speaking = speaking
+        # A guess of the ear's does not count: a television must not keep a session open that the server hears nothing in.
+        going_on = self.turn.hearing or self.voice.generating or self.calls.pending
+        busy = going_on or self.turn.busy or self.queue.busy or self.voice.audible or not self.voice.free
+        self.quiet.speaking = going_on or self.ear.hearing
         if busy:
             self.quiet.since_ns = None
         elif self.quiet.since_ns is None:
@@ -197,7 +215,9 @@ class Conversation:
                 return "connecting"
         if self.voice.sounding:
             return "speaking"
-        if self.turn.hearing:
+        if self.turn.hearing or self.ear.hearing:
             return "hearing"
         busy = self.voice.generating or self.voice.audible or self.calls.thinking or self.turn.thinking_until_ns is not None
-        return "thinking" if busy else self.turn.waiting_state
+        if busy:
+            return "thinking"
+        return "asleep" if self.door.shut else self.turn.waiting_state

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from voiced.errors import VoicedError
-from voiced.messages import Epoch, Message, MicFrame, MonoNs, Order
+from voiced.messages import Epoch, LocalSpeech, Message, MicFrame, MonoNs, Order
 from voiced.network.hello import Phase
 from voiced.network.outputs import Output
 
@@ -44,6 +44,7 @@ class Conversing(Protocol):
 
     # everybody else
     def microphone(self, frame: MicFrame, pcm: bytes) -> list[Output]: ...
+    def local_speech(self, speech: LocalSpeech, received: int, now: MonoNs) -> list[Output]: ...
     def heard(self, message: Message, now: MonoNs) -> list[Output]: ...
     def playback_gone(self, now: MonoNs) -> list[Output]: ...
     def tool_ended(self, call_id: str, ok: bool, output: str, now: MonoNs) -> list[Output]: ...

@@ -21,8 +21,13 @@ class KeptSound:
         self._frames: deque[tuple[MonoNs, bytes]] = deque()
 
     def add(self, captured_ns: MonoNs, pcm: bytes, since_ns: int | None) -> None:
-        """Takes a frame; what is older than the last two seconds goes, but not what came after `since_ns`."""
+        """Takes a frame; what is older than the last two seconds goes, but not what came after `since_ns`.
+
+        A frame from before the newest one replaces the silence that capture sent in its place, and in that of those after it.
+        """
         frames = self._frames
+        while frames and frames[-1][0] > captured_ns:
+            frames.pop()
         frames.append((captured_ns, pcm))
         oldest_ns = captured_ns - RECENT_NS
         if since_ns is not None and since_ns < oldest_ns:

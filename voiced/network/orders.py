@@ -91,6 +91,8 @@ class Orders:
             raise NotNow("the microphone is muted; `voicectl unmute` first")
         if pressed and talk.phase in (Phase.FAILED, Phase.ASLEEP):
             self._need_session()
+        if pressed:
+            talk.door.open(now)
         if pressed and not turn.pressed:
             talk.stop_answer("talk", received, now)
             turn.press(now, ready=talk.line.ready)
@@ -101,6 +103,7 @@ class Orders:
     def _wake(self, order: Order, received: int, now: MonoNs) -> None:
         if self._talk.phase is Phase.ASLEEP:
             self._need_session()
+        self._talk.door.open(now)
         self._answer(order, connected=self._talk.line.ready)
 
     def _configure(self, order: Order, received: int, now: MonoNs) -> None:

@@ -12,13 +12,18 @@ _MOST_OWED = 8
 class Owed:
     """A turn that an answer is owed to."""
 
-    __slots__ = ("began_ns", "ended_ns", "item_id", "released_ns")
+    __slots__ = ("began_ns", "ended_ns", "guessed", "item_id", "released_ns")
 
     def __init__(self, began_ns: int, item_id: str | None) -> None:
         self.began_ns = began_ns
         self.item_id = item_id  # None: the server has not named it
         self.ended_ns: int | None = None  # the user's last word
         self.released_ns: int | None = None  # push-to-talk: where its sound ends
+        self.guessed = False  # only our own voice detector has heard it
+
+    def name(self, item_id: str) -> None:
+        """The server has heard it."""
+        self.item_id, self.guessed = item_id, False
 
 
 class Debts:
@@ -38,6 +43,14 @@ class Debts:
     def newest(self) -> Owed | None:
         return self._owed[-1] if self._owed else None
 
+    @property
+    def nameless(self) -> Owed | None:
+        """The turn that a server is about to hear which was told it again."""
+        newest = self.newest
+        if newest is not None and newest.item_id is None:
+            return newest
+        return next((owed for owed in self._owed if owed.guessed), None)
+
     def add(self, began_ns: int, item_id: str | None) -> Owed:
         """A turn has begun."""
         self._owed = [*self._owed, Owed(began_ns, item_id)][-_MOST_OWED:]
@@ -47,8 +60,13 @@ class Debts:
         self._owed.remove(owed)
 
     def paid(self, *, but_newest: bool = False) -> None:
-        """They are answered, or nobody waits for an answer any more."""
+        """Nobody waits for an answer any more."""
         self._owed = self._owed[-1:] if but_newest else []
+
+    def answered(self, *, but_newest: bool) -> None:
+        """They are answered; but not what no server has heard."""
+        newest = self.newest
+        self._owed = [owed for owed in self._owed if owed.guessed or (but_newest and owed is newest)]
 
     def by_sound(self) -> list[Owed]:
         """Those whose words are not known."""
@@ -64,13 +82,14 @@ class Debts:
         """Several turns that a server hears again become the one that it makes of them."""
         first = spoken[0]
         first.ended_ns = spoken[-1].ended_ns
+        first.guessed = all(owed.guessed for owed in spoken)
         self._owed = [owed for owed in self._owed if owed is first or owed not in spoken]
 
     def expire(self, now: int) -> int:
-        """Drops those that ended too long ago; says how many."""
-        fresh = [owed for owed in self._owed if owed.ended_ns is None or now - owed.ended_ns < OWED_AT_MOST_NS]
-        dropped, self._owed = len(self._owed) - len(fresh), fresh
-        return dropped
+        """Drops those that ended too long ago; says how many, without the guesses."""
+        late = [owed for owed in self._owed if owed.ended_ns is not None and now - owed.ended_ns >= OWED_AT_MOST_NS]
+        self._owed = [owed for owed in self._owed if owed not in late]
+        return sum(not owed.guessed for owed in late)
 
     @property
     def until_ns(self) -> int | None:

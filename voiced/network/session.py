@@ -13,19 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from voiced.errors import VoicedError
-from voiced.messages import Epoch, Message, MicFrame, MonoNs, Order
+from voiced.messages import Epoch, LocalSpeech, Message, MicFrame, MonoNs, Order
 from voiced.network import events
 from voiced.network.complaints import Complaints
 from voiced.network.conversation import Conversation
 from voiced.network.faults import Faults
 from voiced.network.hello import Phase
+from voiced.network.listening import Listening
 from voiced.network.orders import Orders
 from voiced.network.outputs import Disconnect, Output
 from voiced.network.quote import MESSAGE, Quote
 from voiced.network.transcript import USER
 from voiced.network.voice import SPEECH_STARTED
-
-_NS_PER_S = 1_000_000_000
 
 
 class Session:
@@ -46,6 +45,7 @@ class Session:
         self._talk = talk = Conversation(settings, epoch, new_id, history, quote or Quote(settings.get("token")))
         self._orders = Orders(talk)
         self._faults = Faults(talk)
+        self._listening = Listening(talk)
         self._overtaken = 0  # the newest speech_started that was looked at before its turn
         self._state = ""
         voice = talk.voice
@@ -136,6 +136,8 @@ class Session:
         """The first outputs: the state."""
         if self._talk.exhausted:
             self._talk.sleep(self._talk.exhausted, now, capped=True)
+        else:
+            self._listening.begin(now)
         return self._after(now)
 
     def connected(self, now: MonoNs, unix_s: float) -> list[Output]:
@@ -233,9 +235,7 @@ class Session:
 
     def _hear_speech(self, event: events.SpeechStarted, flushed: Epoch | None, seq: int, now: MonoNs) -> None:
         self._talk.voice.void(flushed, SPEECH_STARTED, seq - 1, now)
-        self._talk.calls.interrupted(now)
-        self._talk.queue.drop_answers()  # the server answers what is said now
-        self._talk.queue.unwanted()
+        self._talk.make_way(now)
         self._talk.turn.speech_started(event, now)
 
     def _on_speech_stopped(self, event: events.SpeechStopped, seq: int, now: MonoNs) -> None:
@@ -314,6 +314,11 @@ class Session:
         """One frame of the microphone; kept for a moment while there is no session."""
         return self._talk.turn.microphone(frame, pcm, ready=self._talk.line.ready)
 
+    def local_speech(self, speech: LocalSpeech, received: int, now: MonoNs) -> list[Output]:
+        """Our own voice detector's word, in its place among the frames; `received` as in `order`. A flush is the first output."""
+        self._listening.hear(speech, received, now)
+        return self._after(now)
+
     @property
     def wake_ns(self) -> int | None:
         """When `tick` wants to be called, at the latest."""
@@ -324,7 +329,7 @@ class Session:
             self._talk.turn.wake_ns,
             self._talk.transcript.wake_ns,
             self._talk.queue.wake_ns(free=self._free),
-            self._idle_ns,
+            self._listening.wake_ns,
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -340,8 +345,7 @@ class Session:
             self._talk.turn.release(now, self._talk.new_id(), ready=self._talk.line.ready)
         for said in self._talk.transcript.due(now):
             self._talk.said(said)
-        if self._idle_ns is not None and now >= self._idle_ns:
-            self._talk.sleep(f"nothing was said for {self.settings['idle_disconnect_s']} s; `voicectl wake` or `talk` goes on", now)
+        self._listening.tick(now)
         return self._after(now)
 
     def _hello_overdue(self, now: MonoNs) -> None:
@@ -350,13 +354,6 @@ class Session:
         else:
             self._talk.line.closed(Phase.OFFLINE)
             self._talk.out.add(Disconnect("the server accepted the connection but opened no session"))
-
-    @property
-    def _idle_ns(self) -> int | None:
-        limit_s = self.settings.get("idle_disconnect_s")
-        if not limit_s or not self._talk.line.ready or self._talk.quiet.since_ns is None:
-            return None
-        return self._talk.quiet.since_ns + int(limit_s) * _NS_PER_S
 
     @property
     def _free(self) -> bool:

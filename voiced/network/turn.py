@@ -10,9 +10,11 @@ from typing import Any
 from voiced.messages import BYTES_PER_MS, MicFrame, MonoNs
 from voiced.network import events
 from voiced.network.complaints import sane
+from voiced.network.ear import Ear
 from voiced.network.kept import RECENT_NS, KeptSound
-from voiced.network.outputs import Outbox, Output, SendEvent
-from voiced.network.owed import Debts, Owed
+from voiced.network.outputs import Outbox, Output
+from voiced.network.owed import OWED_AT_MOST_NS, Debts, Owed
+from voiced.network.press import Press
 from voiced.network.responses import ResponseQueue, answer
 from voiced.network.transcript import USER, Transcript
 
@@ -33,10 +35,9 @@ PUSH_TO_TALK = "push_to_talk"
 
 
 class Turn:
-    def __init__(self, out: Outbox, queue: ResponseQueue, transcript: Transcript) -> None:
+    def __init__(self, out: Outbox, queue: ResponseQueue, transcript: Transcript, ear: Ear) -> None:
         self.mode = "vad"
         self.hearing = False
-        self.pressed = False
         self.muted = False
         self.item_id: str | None = None
         self.thinking_until_ns: int | None = None
@@ -49,6 +50,8 @@ class Turn:
         self._out = out
         self._queue = queue
         self._transcript = transcript
+        self._ear = ear
+        self._press: Press | None = None
         self._kept = KeptSound()
         self._debts = Debts(transcript.knows)
         self._closed_ns: int | None = None
@@ -70,9 +73,14 @@ class Turn:
         """What was said in one mode is no turn of the other."""
         if self.hearing:
             self._publish_stop(self.item_id, None, "local" if self.pressed else "server")
-        self.hearing = self.pressed = False
+        self.hearing, self._press = False, None
         self._release_ns = self.thinking_until_ns = None
         self._debts.paid()
+        self._ear.deafened()
+
+    @property
+    def pressed(self) -> bool:
+        return self._press is not None
 
     @property
     def busy(self) -> bool:
@@ -95,18 +103,61 @@ class Turn:
         """One frame. Push-to-talk sends only what is spoken while pressed."""
         self.muted = frame.muted
         self._captured_ns = frame.captured_ns
+        if self._ear.frame(frame):
+            self._undetected(ready=ready)
         self._kept.add(frame.captured_ns, pcm, self._debts.untold_since_ns())
-        if not ready or (self.mode == PUSH_TO_TALK and not self.pressed):
-            return []
+        press = self._press
+        if not ready or (self.mode == PUSH_TO_TALK and (press is None or not press.sending)):
+            return self._out.take()
+        if press is not None:
+            press.sent(frame.captured_ns)
         self._sent_bytes += len(pcm)
         self._pressed_bytes += len(pcm)
-        return [SendEvent(events.InputAudioAppend(audio=pcm))]
+        self._out.send(events.InputAudioAppend(audio=pcm))
+        return self._out.take()
 
     def _replay(self, from_ns: int, until_ns: int | None = None) -> None:
         for pcm in self._kept.between(from_ns, until_ns):
             self._sent_bytes += len(pcm)
             self._pressed_bytes += len(pcm)
             self._out.send(events.InputAudioAppend(audio=pcm))
+        if self._press is not None and until_ns is None and self._captured_ns is not None:
+            self._press.sent(self._captured_ns)
+
+    # our own ear ---------------------------------------------------------------------------------------------------------
+
+    def guessed(self, began_ns: int) -> None:
+        """Somebody speaks while there is no session: the next one is told it, as far as the words are not too old."""
+        newest = self._debts.newest
+        if newest is not None and newest.guessed:
+            newest.ended_ns = None
+        else:
+            self._debts.add(max(began_ns, self._over_ns), None).guessed = True
+
+    def guess_ended(self, now: MonoNs) -> None:
+        newest = self._debts.newest
+        if newest is not None and newest.guessed and newest.ended_ns is None:
+            newest.ended_ns = now
+
+    def spoke(self, captured_ns: MonoNs, *, ready: bool) -> None:
+        """Somebody speaks while the key is down."""
+        press, owed = self._press, self._debts.newest
+        if press is None:
+            return
+        from_ns = press.started(captured_ns)
+        if owed is not None:
+            owed.began_ns = max(owed.began_ns, press.first_ns)
+        if from_ns is not None and ready:
+            self._replay(from_ns)
+
+    def fell_silent(self, captured_ns: MonoNs) -> None:
+        if self._press is not None:
+            self._press.stopped(captured_ns)
+
+    def _undetected(self, *, ready: bool) -> None:
+        from_ns = None if self._press is None else self._press.undetected()
+        if from_ns is not None and ready:
+            self._replay(from_ns)
 
     # the server's ear ----------------------------------------------------------------------------------------------------
 
@@ -115,12 +166,13 @@ class Turn:
         self.hearing = True
         self.thinking_until_ns = self._refuse_until_ns = None
         self._start_ms = event.audio_start_ms
+        self._ear.noticed()
         began_ns = self._when(event.audio_start_ms, now)
-        newest = self._debts.newest
-        if newest is not None and newest.item_id is None:
-            newest.item_id = event.item_id  # it was told again, and this server has heard it now
-            newest.began_ns = min(newest.began_ns, began_ns)
-            newest.ended_ns = None
+        told = self._debts.nameless
+        if told is not None:
+            told.name(event.item_id)  # it was told again, and this server has heard it now
+            told.began_ns = min(told.began_ns, began_ns)
+            told.ended_ns = None
         else:
             self._debts.add(began_ns, event.item_id)
         self._transcript.announce(USER, event.item_id)
@@ -155,7 +207,7 @@ class Turn:
             self._stop_hearing(item_id, None, now)  # servers have been seen to leave out speech_stopped
         nameless = (owed for owed in self._debts if owed.item_id is None and (owed.released_ns or self.mode != PUSH_TO_TALK))
         if (owed := next(nameless, None)) is not None:
-            owed.item_id = item_id
+            owed.name(item_id)
         if self._transcribed:
             self._awaited[item_id] = now + _WORDS_WITHIN_NS
 
@@ -172,35 +224,39 @@ class Turn:
 
     def press(self, now: MonoNs, *, ready: bool) -> None:
         """The turn begins a little before the press. Whatever sounds was interrupted already."""
-        self.pressed = self.hearing = True
+        self.hearing = True
         self.item_id = None
         self.thinking_until_ns = self._refuse_until_ns = None
         self._pressed_ns = now
         self._release_ns = now + self._talk_limit_ns
         began_ns = max(now - BEFORE_PRESS_NS, self._over_ns)
+        self._press = press = Press(began_ns, trusting=self._ear.alive and self._ear.speaking_since_ns is None)
         self._debts.add(began_ns, None)
         self._pressed_bytes = 0
         if ready:
             self._out.send(events.InputAudioClear())
+        if ready and press.sending:
             self._replay(began_ns)
         self._out.publish("speech.started", item_id=None, audio_ms=None, source="local")
 
     def release(self, now: MonoNs, new_id: str, *, ready: bool) -> None:
-        self.pressed = self.hearing = False
+        press, self._press = self._press, None
+        self.hearing = False
         self._release_ns = None
         self._over_ns = now
         self._publish_stop(None, None, "local")
         owed = self._debts.newest
-        if owed is None:
+        if owed is None or press is None:
             return
         spoken_ms = self._pressed_bytes // BYTES_PER_MS if ready else (now - self._pressed_ns) // _NS_PER_MS
-        if spoken_ms < _SHORTEST_TURN_MS:
+        if spoken_ms < _SHORTEST_TURN_MS or not press.spoken:
             self._debts.remove(owed)
             if ready:
                 self._out.send(events.InputAudioClear())
-            self._out.log(logging.INFO, f"the key was down for less than {_SHORTEST_TURN_MS} ms; nothing was said")
+            why = f"was down for less than {_SHORTEST_TURN_MS} ms; nothing was said" if press.spoken else "was down, but nobody was heard"
+            self._out.log(logging.INFO, f"the key {why}")
             return
-        owed.released_ns = now
+        owed.released_ns = now if press.stopped_ns is None else press.stopped_ns
         self._wait_for_answer(now)
         if ready:
             self._out.send(events.InputAudioCommit())
@@ -218,7 +274,7 @@ class Turn:
 
     def answered(self) -> None:
         """The answer sounds, or is over without a sound."""
-        self._debts.paid(but_newest=self.hearing)
+        self._debts.answered(but_newest=self.hearing)
         self.thinking_until_ns = None
 
     def given_up(self) -> bool:
@@ -240,13 +296,16 @@ class Turn:
         """Of a turn that the server was hearing there is the sound; push-to-talk goes on."""
         if self.hearing and not self.pressed and self._debts.newest is not None:
             self._debts.newest.ended_ns = now  # it may not be, but that is the last we know
+        elif self._ear.speaking_since_ns is not None and self.mode != PUSH_TO_TALK:
+            self.guessed(self._ear.speaking_since_ns)
         if self._closed_ns is None:
             self._closed_ns = now
         if asleep:
             self._closed_ns = None
             self._debts.paid()
             self._kept.forget()
-        self.hearing = self.pressed = self.pressed and not asleep
+            self._press = None
+        self.hearing = self.pressed
         self.thinking_until_ns = self._refuse_until_ns = None
         self._awaited.clear()
         self._sent_bytes = 0
@@ -260,23 +319,33 @@ class Turn:
         closed_ns, self._closed_ns = self._closed_ns, None
         self._expire(now, ready=False)
         spoken = self._debts.by_sound()
+        known = any(not owed.guessed for owed in self._debts)
         if spoken and self.mode == PUSH_TO_TALK:
             self._talk_again(spoken, new_id)
         elif spoken:
-            self._replay(spoken[0].began_ns)
-            self._debts.merge(spoken)
-            spoken[0].item_id = None
+            self._tell_again(spoken, now)
         elif closed_ns is not None and self.mode != PUSH_TO_TALK:
             self._replay(max(closed_ns - _BEFORE_CLOSE_NS, now - RECENT_NS, self._over_ns))
-        if self._debts and not spoken and not answering:
+        if known and all(owed.guessed for owed in spoken) and not answering:
             self._queue.add(answer(new_id))
             self.thinking(now)
+
+    def _tell_again(self, spoken: list[Owed], now: MonoNs) -> None:
+        """All that was said, with the pauses in it, faster than it was said; the server will hear turns in it."""
+        first = spoken[0]
+        self._replay(max(first.began_ns, now - OWED_AT_MOST_NS) if first.guessed else first.began_ns)
+        self._debts.merge(spoken)
+        first.item_id = None
+        if first.guessed:
+            first.ended_ns = now  # whether or not it goes on: if it was anything, the server notices
 
     def _talk_again(self, spoken: list[Owed], new_id: str) -> None:
         """What was said while the key was down, turn by turn, and nothing of what was said in between."""
         for owed in spoken:
             owed.item_id = None
             self._pressed_bytes = 0
+            if owed.released_ns is None and self._press is not None and not self._press.spoken:
+                continue
             self._replay(owed.began_ns, owed.released_ns)
             if owed.released_ns is not None:
                 self._out.send(events.InputAudioCommit())

@@ -127,6 +127,8 @@ def _network(world: World) -> dict[str, Any] | None:
         "proxy": provider.proxy,
         **{name: config[f"realtime.{name}"] for name in _OF_THE_SESSION},
         **config.section("turn"),
+        "wake_word": config["wake.word"],
+        "listen_s": config["wake.listen_s"],
         "tool_choice": choice(config),
         "tools": tools(config),
         "mcp": [dict(server) for server in world.mcp],
