@@ -48,6 +48,8 @@ class Endpoint(NamedTuple):
     high_water: int
     #: Longest frame that is taken in; whoever sends a longer one is hung up on. -1 is without limit.
     largest: int = -1
+    #: What is sent while nobody has bound it is dropped at once, else kept for whoever does.
+    fleeting: bool = False
 
 
 #: Of what strangers may send: far above what is answered, so that whoever exceeds that is told.
@@ -64,7 +66,7 @@ REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)
 FLUSH = Endpoint("flush", zmq.XPUB, zmq.SUB, 0)
 HEARD = Endpoint("heard", zmq.PULL, zmq.PUSH, 0)
 #: A few seconds: what is older than the device's buffer has sounded, and cancels nothing any more.
-REFERENCE = Endpoint("reference", zmq.PULL, zmq.PUSH, 200)
+REFERENCE = Endpoint("reference", zmq.PULL, zmq.PUSH, 200, fleeting=True)
 DUCK = Endpoint("duck", zmq.PULL, zmq.PUSH, 100)
 ENDPOINTS = (CONTROL, EVENTS, FAMILY, MICROPHONE, REPLY, FLUSH, HEARD, REFERENCE, DUCK)
 
@@ -123,6 +125,7 @@ class Bus:
         if binding:
             socket.maxmsgsize = endpoint.largest
         socket.reconnect_ivl = _RECONNECT_MS
+        socket.immediate = endpoint.fleeting
         if identity is not None:
             socket.identity = identity.encode()
         if kind == zmq.SUB:

@@ -1,8 +1,25 @@
 """The player over a device that only takes notes: the order of what it does, with made-up times."""
 
+from itertools import pairwise
+
 from voiced.audio.device import OpenFormat
-from voiced.messages import Epoch, Flush, Flushed, MonoNs, PartHeard, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
-from voiced.playback.player import Player
+from voiced.messages import (
+    Duck,
+    Epoch,
+    Flush,
+    Flushed,
+    MonoNs,
+    PartHeard,
+    Played,
+    PlayedCut,
+    PlayFinished,
+    PlayStarted,
+    ReplyAudio,
+    ReplyEnd,
+)
+from voiced.playback.gain import Loudness
+from voiced.playback.player import Player, World
+from voiced.playback.reference import Reference
 
 MS = 1_000_000
 
@@ -14,20 +31,24 @@ class NotedDevice:
     format = OpenFormat(24_000, 1)
     start_frames = 480
     buffer_frames = 1440
+    start_takes_ns = 0
 
     def __init__(self, bench: "Bench") -> None:
         self._bench = bench
         self.did: list[str] = []
+        self.written: list[bytes] = []
         self.room = self.buffer_frames
 
     def start(self) -> None:
         self.did.append("start")
+        self._bench.now = MonoNs(self._bench.now + self.start_takes_ns)
 
     def writable(self) -> int:
         return self.room
 
     def write(self, pcm: bytes) -> None:
         self.did.append(f"write {len(pcm) // 48}")
+        self.written.append(pcm)
         self.room -= len(pcm) // 2
 
     def abort(self) -> None:
@@ -39,17 +60,37 @@ class NotedDevice:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, percent: int = 100, landing_ms: int = 0) -> None:
         self.now = MonoNs(0)
         self.told: list[Flushed | PlayStarted | PlayFinished] = []
+        self.announced: list[tuple[Played | PlayedCut, int]] = []  # and milliseconds of sound
+        self.slept_ns: list[int] = []
         self.device = NotedDevice(self)
-        self.player = Player(self.device, lambda: self.now, self.told.append)
+        world = World(lambda: self.now, self.sleep, self.told.append)
+        self.player = Player(self.device, Loudness(percent, duck_db=20), Reference(self.announce), world, landing_ms)
         self.player.flush(Flush(Epoch(1), "test", self.now))
         self.told.clear()
+        self.announced.clear()
         self.device.did.clear()
 
-    def say(self, ms: int, item: str = "a", epoch: int = 1) -> None:
-        self.player.receive(ReplyAudio(Epoch(epoch), item, 0), b"\1\0" * 24 * ms)
+    def sleep(self, ns: int) -> None:
+        self.slept_ns.append(ns)
+        self.now = MonoNs(self.now + ns)
+
+    def announce(self, message: Played | PlayedCut, sound: bytes | None = None) -> None:
+        self.announced.append((message, len(sound or b"") // 48))
+
+    def duck(self, *, lowered: bool = True) -> bool:
+        return self.player.duck(Duck(lowered, self.now))
+
+    def levels(self) -> list[int]:
+        """The last sample of each piece that was written, since this was last asked."""
+        last = [int.from_bytes(pcm[-2:], "little", signed=True) for pcm in self.device.written]
+        self.device.written.clear()
+        return last
+
+    def say(self, ms: int, item: str = "a", epoch: int = 1, value: int = 10_000) -> None:
+        self.player.receive(ReplyAudio(Epoch(epoch), item, 0), value.to_bytes(2, "little", signed=True) * 24 * ms)
 
     def end(self, item: str = "a", epoch: int = 1) -> None:
         self.player.receive(ReplyEnd(Epoch(epoch), item, 0), b"")
@@ -62,7 +103,7 @@ class Bench:
 def test_priming_starts_the_device_once_unheard() -> None:
     bench = Bench()
     bench.player.prime()
-    assert bench.device.did == ["start", "write 20", "abort"]
+    assert bench.device.did == ["start", "write 20", "abort", "start", "abort"]
 
 
 def test_a_reply_starts_at_once_and_fills_the_device_in_pieces() -> None:
@@ -187,3 +228,237 @@ def test_it_sleeps_until_there_is_something_to_do() -> None:
     bench.end()
     bench.at(1)
     assert bench.player.wake_in_ms() == 50
+
+
+def test_a_duck_writes_what_was_not_heard_again_and_lower_from_the_sample_that_sounds() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(0)
+    bench.at(20)
+    bench.device.did.clear()
+    bench.levels()
+    bench.now = MonoNs(30 * MS)
+    assert bench.duck()
+    assert bench.device.did == ["abort", "start", "write 20", "write 20", "write 20"]
+    assert bench.levels() == [1000, 1000, 1000]
+    assert bench.player.playout.queued_frames == 24 * (250 - 30 - 60)
+
+
+def test_what_follows_a_cut_fades_in() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(0)
+    bench.device.written.clear()
+    bench.duck()
+    first = memoryview(bench.device.written[0]).cast("h")
+    assert first[0] < 20
+    assert list(first[:120]) == sorted(first[:120])
+    assert max(b - a for a, b in pairwise(first)) < 20
+
+
+def test_the_voice_comes_back_by_a_ramp_on_what_is_still_to_be_written() -> None:
+    bench = Bench()
+    bench.say(500)
+    bench.at(0)
+    bench.duck()
+    bench.levels()
+    bench.device.did.clear()
+    bench.now = MonoNs(20 * MS)
+    assert bench.duck(lowered=False)
+    assert bench.device.did == []
+    for _ in range(3):
+        bench.device.room = 1440
+        bench.at(bench.now / MS + 60)
+    levels = bench.levels()
+    assert levels[0] < 3000
+    assert levels == sorted(levels)
+    assert levels[-1] == 10_000
+
+
+def test_ducks_change_nothing_about_what_was_heard() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(0)
+    bench.now = MonoNs(25 * MS)
+    bench.duck()
+    bench.now = MonoNs(55 * MS)
+    bench.duck(lowered=False)
+    bench.now = MonoNs(60 * MS)
+    bench.duck()
+    bench.now = MonoNs(70 * MS)
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert bench.told == [PlayStarted("a", 0, Epoch(1)), Flushed(Epoch(2), (PartHeard("a", 0, 70),), 180, 0, True)]
+
+
+def test_a_duck_that_is_ordered_twice_is_obeyed_once() -> None:
+    bench = Bench()
+    assert not bench.duck(lowered=False)
+    assert bench.duck()
+    assert not bench.duck()
+
+
+def test_a_duck_of_silence_leaves_the_device_alone_and_holds_for_what_starts() -> None:
+    bench = Bench()
+    assert bench.duck()
+    assert bench.device.did == []
+    bench.say(250)
+    bench.at(0)
+    assert bench.levels() == [1000, 1000, 1000]
+
+
+def test_a_voice_that_is_still_low_is_lowered_without_a_cut() -> None:
+    bench = Bench()
+    bench.say(500)
+    bench.at(0)
+    for lowered in (True, False, True):
+        bench.duck(lowered=lowered)
+    assert bench.device.did.count("abort") == 1
+
+
+def test_what_sounds_within_20_ms_anyway_is_not_taken_back() -> None:
+    bench = Bench()
+    bench.say(60)
+    bench.at(0)
+    bench.now = MonoNs(41 * MS)
+    bench.duck()
+    assert "abort" not in bench.device.did
+
+
+def test_a_flush_ends_a_duck() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(0)
+    bench.duck()
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    bench.levels()
+    bench.say(250, item="b", epoch=2)
+    bench.at(1)
+    assert bench.levels() == [10_000] * 3
+
+
+def test_a_reply_that_is_too_short_to_be_written_again_closes_with_silence() -> None:
+    bench = Bench()
+    bench.say(45)
+    bench.end()
+    bench.at(0)
+    bench.now = MonoNs(20 * MS)
+    bench.device.did.clear()
+    bench.duck()
+    assert bench.device.did == ["abort", "start", "write 20", "write 5"]
+    bench.at(46)
+    assert bench.told[-1] == PlayFinished("a", 0, Epoch(1), 45)
+
+
+def test_the_volume_is_that_of_what_is_written_from_now_on_and_clips() -> None:
+    bench = Bench(percent=50)
+    bench.say(60, value=-30_000)
+    bench.at(0)
+    assert bench.levels() == [-15_000] * 3
+    bench.player.loudness.turn_to(150)
+    bench.say(60, value=-30_000)
+    bench.device.room = 1440
+    bench.at(20)
+    assert bench.levels()[1:] == [-32_768] * 2
+
+
+def test_capture_is_told_what_sounds_when_and_as_loud_as_it_does() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(5)
+    pieces = [(Played(480 * n, MonoNs((5 + 20 * n) * MS)), 20) for n in range(3)]
+    assert bench.announced == pieces
+    assert bench.player.level_dbfs() == -10.3
+    bench.now = MonoNs(25 * MS)
+    bench.duck()
+    assert bench.announced[3:5] == [(PlayedCut(480, bench.now), 0), (Played(1440, bench.now), 20)]
+    assert bench.player.level_dbfs() == -30.3
+    bench.now = MonoNs(30 * MS)
+    bench.player.flush(Flush(Epoch(2), "interrupt", bench.now))
+    assert bench.announced[-1] == (PlayedCut(1440 + 120, bench.now, "interrupt"), 0)
+
+
+def test_capture_is_told_of_a_flush_of_silence_too() -> None:
+    bench = Bench()
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert bench.announced == [(PlayedCut(0, bench.now, "speech_started"), 0)]
+
+
+def test_silence_is_not_announced_but_counted() -> None:
+    bench = Bench()
+    bench.say(10)
+    bench.end()
+    bench.at(0)
+    bench.at(50)
+    bench.say(20, item="b")
+    bench.at(50)
+    assert [sent for sent, _ in bench.announced] == [Played(0, MonoNs(0)), Played(480 + 480, MonoNs(50 * MS))]
+
+
+def test_a_cue_sounds_and_is_told_to_nobody() -> None:
+    bench = Bench()
+    bench.player.cue(b"\1\0" * 24 * 140)
+    bench.at(0)
+    bench.device.room = 1440
+    bench.at(40)
+    assert bench.device.did[0] == "start"
+    assert [ms for _, ms in bench.announced] == [20] * 6
+    bench.device.room = 1440
+    for ms in (100, 139, 141, 200):
+        bench.at(ms)
+    assert bench.told == []
+    assert bench.player.playout.idle
+    assert bench.player.playout.underruns == 0
+
+
+def test_a_cue_disturbs_nobody() -> None:
+    bench = Bench()
+    bench.say(60)
+    bench.at(0)
+    bench.player.cue(b"\1\0" * 24 * 140)
+    assert bench.player.playout.queued_frames == 0
+
+
+def test_a_flush_ends_a_cue_and_tells_of_nothing_heard() -> None:
+    bench = Bench()
+    bench.player.cue(b"\1\0" * 24 * 140)
+    bench.at(0)
+    bench.now = MonoNs(20 * MS)
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert bench.device.did[-1] == "abort"
+    assert bench.told == [Flushed(Epoch(2), (), 0, 0, False)]
+
+
+def _with_a_pause(bench: Bench) -> None:
+    """Sounds, and is quiet for a millisecond, 2.5 ms from now."""
+    bench.say(30)
+    bench.say(1, value=0)
+    bench.say(200)
+    bench.at(0)
+    bench.now = MonoNs(28 * MS)
+
+
+def test_a_flush_waits_a_moment_for_a_quiet_one() -> None:
+    bench = Bench(landing_ms=3)
+    _with_a_pause(bench)
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert sum(bench.slept_ns) / MS == 2.5 - 0.625
+    assert bench.told[-1] == Flushed(Epoch(2), (PartHeard("a", 0, 29),), 201, 1875, True)
+
+
+def test_a_low_voice_is_cut_off_at_once() -> None:
+    bench = Bench(landing_ms=3)
+    _with_a_pause(bench)
+    bench.duck()
+    bench.slept_ns.clear()
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert sum(bench.slept_ns) == 0
+
+
+def test_a_device_that_cuts_when_it_likes_is_not_waited_for() -> None:
+    bench = Bench(landing_ms=3)
+    bench.device.start_takes_ns = 8 * MS
+    bench.player.prime()
+    bench.device.start_takes_ns = 0
+    _with_a_pause(bench)
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert sum(bench.slept_ns) == 0

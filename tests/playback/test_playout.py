@@ -152,12 +152,46 @@ def test_half_a_sample_is_left_out() -> None:
     assert out.queued_frames == 240
 
 
+def test_what_the_device_held_is_taken_back_from_the_sample_that_sounds() -> None:
+    out = playout()
+    out.receive(ReplyAudio(E1, "a", 0), sound(30, 1) + sound(30, 2))
+    out.receive(ReplyAudio(E1, "b", 0), sound(40, 3))
+    assert play(out, 80, 0)[1] == [PlayStarted("a", 0, E1), PlayStarted("b", 0, E1)]
+    out.settle(20 * MS)
+    assert out.held_frames == 24 * 60
+    assert out.position == 24 * 20
+    assert out.ahead() == sound(10, 1) + sound(30, 2) + sound(20, 3)
+    out.take_back()
+    assert not out.running
+    assert out.position is None
+    assert out.queued_frames == 24 * 80
+    again, started = play(out, 80, 21 * MS)
+    assert again == sound(10, 1) + sound(30, 2) + sound(40, 3)
+    assert started == []
+    assert out.flush(E2, 71 * MS).heard == (PartHeard("a", 0, 60), PartHeard("b", 0, 10))
+    assert out.underruns == 0
+
+
+def test_a_cue_is_nobodys_speech() -> None:
+    out = playout()
+    assert out.idle
+    out.cue(sound(30))
+    assert out.active
+    assert not out.speaking
+    assert play(out, 60, 0) == (sound(30), [])
+    out.receive(ReplyAudio(E1, "", 0), sound(10))
+    assert out.speaking
+    assert out.settle(30 * MS) == []
+    assert out.flush(E2, 30 * MS) == ((PartHeard("", 0, 0),), 10)
+
+
 _steps = st.lists(
     st.one_of(
         st.tuples(st.just("receive"), st.sampled_from("abc"), st.integers(0, 90)),
         st.tuples(st.just("end"), st.sampled_from("abc"), st.just(0)),
         st.tuples(st.just("write"), st.just(""), st.integers(1, 60)),
         st.tuples(st.just("wait"), st.just(""), st.integers(0, 120)),
+        st.tuples(st.just("take back"), st.just(""), st.just(0)),
     ),
     max_size=60,
 )
@@ -182,6 +216,9 @@ def test_whatever_happens_no_sound_is_lost_doubled_or_heard_before_it_was_writte
             written += len(play(out, ms, now)[0]) // 48
         elif what == "wait":
             now += ms * MS
+        elif what == "take back":
+            written -= out.held_frames // 24
+            out.take_back()
         for part in out.settle(now):
             assert part.item_id not in finished
             finished[part.item_id] = part.played_ms

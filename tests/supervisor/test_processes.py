@@ -33,7 +33,7 @@ def test_capture_gets_its_sections_and_the_mute() -> None:
 
 
 def test_playback_gets_its_section() -> None:
-    device = {"device": "", "channels": 1, "rate": 24000, "buffer_ms": 100, "volume": 100}
+    device = {"device": "", "channels": 1, "rate": 24000, "buffer_ms": 100, "volume": 100, "landing_ms": 3}
     assert settings("playback", world()) == {"log_level": 20, **device, "duck_db": 18.0, "earcons": False}
 
 

@@ -15,7 +15,7 @@ from voiced.messages import Epoch, Failed, Flush, Flushed, MonoNs, PlayFinished,
 pytestmark = [pytest.mark.system, pytest.mark.any_sound]
 
 DELTA = b"\x10\x27" * 6000  # 250 ms, no sample of it zero
-SETTINGS = {"device": "", "rate": 24_000, "channels": 1, "buffer_ms": 100}
+SETTINGS = {"device": "", "rate": 24_000, "channels": 1, "buffer_ms": 100, "volume": 100, "landing_ms": 3, "duck_db": 18.0, "earcons": True}
 #: A flush is obeyed within this on a machine that does other things too; the bench has the real figures.
 SANE_MS = {"PulseAudio": 100.0, "PipeWire": 200.0}
 

@@ -5,18 +5,22 @@ minutes can't stand in its way (a loop that drained its queue first obeyed in 48
 """
 
 import sys
+import time
 from typing import Any
 
 from voiced.audio.device import OutputDevice, Wanted
 from voiced.audio.opening import open_output
-from voiced.bus import FLUSH, HEARD, REPLY, Receiver, Sender
+from voiced.bus import DUCK, FLUSH, HEARD, REFERENCE, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
 from voiced.errors import NotNow
-from voiced.messages import Flush, ReplyAudio, ReplyEnd
-from voiced.playback.player import Player
+from voiced.messages import Duck, Flush, Order, ReplyAudio, ReplyEnd
+from voiced.playback.earcons import EARCONS, sound
+from voiced.playback.gain import Loudness
+from voiced.playback.player import Player, World
+from voiced.playback.reference import Reference
 from voiced.urgency import Urgency
 
-#: Deltas taken between two looks at the flush socket: eight cost about 0.1 ms.
+#: Deltas taken between two looks at the orders: eight cost about 0.1 ms.
 _DELTAS_AT_A_TIME = 8
 
 
@@ -28,53 +32,88 @@ def _playback(child: Child) -> None:
     settings = child.settings
     rate = settings["rate"]
     device, close = open_output(Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000))
-    flushes = Receiver(child.bus.connect(FLUSH))
-    replies = Receiver(child.bus.bind(REPLY))
-    heard = Sender(child.bus.connect(HEARD))
-    child.watch(flushes)
-    child.watch(replies)
-    player = Player(device, now_ns, lambda report: heard.send(report))
     try:
-        player.prime()
-        child.ready(**_facts(device))
-        while not child.stopping:
-            child.wait(player.wake_in_ms())
-            _obey(flushes, player)
-            for message, sound in replies.drain(_DELTAS_AT_A_TIME):
-                if isinstance(message, ReplyAudio | ReplyEnd):
-                    player.receive(message, sound)
-            _obey(flushes, player)
-            player.pump()
-            for order in child.orders():
-                child.refuse(order, NotNow(f"the playback process does not know the command {order.command!r}"))
-            child.beat(lambda: _stats(device, player), now_ns())
+        _Process(child, device).live()
     finally:
         close()
 
 
-def _obey(flushes: Receiver, player: Player) -> None:
-    for message, _ in flushes.drain(64):
-        if isinstance(message, Flush):
-            player.flush(message)
+class _Process:
+    def __init__(self, child: Child, device: OutputDevice) -> None:
+        self._child = child
+        self._device = device
+        self._flushes = Receiver(child.bus.connect(FLUSH))
+        self._ducks = Receiver(child.bus.bind(DUCK))
+        self._replies = Receiver(child.bus.bind(REPLY))
+        for receiver in (self._flushes, self._ducks, self._replies):
+            child.watch(receiver)
+        self._earcons = {name: sound(name) for name in EARCONS} if child.settings["earcons"] else {}
+        loudness = Loudness(child.settings["volume"], child.settings["duck_db"])
+        reference = Reference(Sender(child.bus.connect(REFERENCE)).send)
+        world = World(now_ns, lambda wait_ns: time.sleep(wait_ns / 1e9), Sender(child.bus.connect(HEARD)).send)
+        self._player = Player(device, loudness, reference, world, child.settings["landing_ms"])
 
+    def live(self) -> None:
+        child, player = self._child, self._player
+        player.prime()
+        child.ready(**self._facts())
+        while not child.stopping:
+            child.wait(player.wake_in_ms())
+            self._obey()
+            for message, pcm in self._replies.drain(_DELTAS_AT_A_TIME):
+                if isinstance(message, ReplyAudio | ReplyEnd):
+                    player.receive(message, pcm)
+            self._obey()
+            player.pump()
+            for order in child.orders():
+                self._carry_out(order)
+            child.beat(self._stats, now_ns())
 
-def _facts(device: OutputDevice) -> dict[str, Any]:
-    return {
-        "device": device.name,
-        "rate": device.format.rate,
-        "latency_ms": round(device.buffer_frames * 1000 / device.format.rate),
-        "volume": 100,
-        "open": True,
-    }
+    def _obey(self) -> None:
+        """Flushes first: what is silent needs no lowering."""
+        for message, _ in self._flushes.drain(64):
+            if isinstance(message, Flush):
+                was_ducked = self._player.loudness.ducked
+                self._player.flush(message)
+                if was_ducked and not self._player.loudness.ducked:
+                    self._child.publish("duck", lowered=False, latency_ms=0.0)
+        for message, _ in self._ducks.drain(64):
+            if isinstance(message, Duck) and self._player.duck(message):
+                latency_ms = round((now_ns() - message.ordered_ns) / 1e6, 3)
+                self._child.publish("duck", lowered=message.lowered, latency_ms=latency_ms)
 
+    def _carry_out(self, order: Order) -> None:
+        loudness = self._player.loudness
+        if order.command == "volume":
+            level = order.args["level"]
+            if level is not None:
+                loudness.turn_to(level)
+            self._child.answer(order, volume=loudness.percent)
+        elif order.command == "earcon":  # nobody waits for an answer
+            earcon = self._earcons.get(order.args["name"])
+            if earcon is not None:
+                self._player.cue(earcon)
+        else:
+            self._child.refuse(order, NotNow(f"the playback process does not know the command {order.command!r}"))
 
-def _stats(device: OutputDevice, player: Player) -> dict[str, Any]:
-    return {
-        **_facts(device),
-        "underruns": player.playout.underruns,
-        "queued_ms": player.playout.queued_frames // 24,
-        "level_dbfs": player.level_dbfs(),
-    }
+    def _facts(self) -> dict[str, Any]:
+        device, loudness = self._device, self._player.loudness
+        return {
+            "device": device.name,
+            "rate": device.format.rate,
+            "latency_ms": round(device.buffer_frames * 1000 / device.format.rate),
+            "volume": loudness.percent,
+            "ducked": loudness.ducked,
+            "open": True,
+        }
+
+    def _stats(self) -> dict[str, Any]:
+        return {
+            **self._facts(),
+            "underruns": self._player.playout.underruns,
+            "queued_ms": self._player.playout.queued_frames // 24,
+            "level_dbfs": self._player.level_dbfs(),
+        }
 
 
 if __name__ == "__main__":

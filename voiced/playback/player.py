@@ -1,12 +1,16 @@
 """Feeds a device from the playout, and silences it. The one thread of this process owns the device."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from voiced.audio.device import OutputDevice
 from voiced.audio.format import to_device
 from voiced.audio.meter import FLOOR_DBFS, dbfs
-from voiced.messages import SAMPLE_RATE_HZ, Flush, Flushed, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.messages import SAMPLE_RATE_HZ, Duck, Flush, Flushed, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.playback import landing
+from voiced.playback.gain import Loudness
 from voiced.playback.playout import Playout
+from voiced.playback.reference import Reference
 
 #: Written at a time: a flush that arrives meanwhile waits for one piece at the most (Traps: at most 20 ms).
 _PIECE_FRAMES = SAMPLE_RATE_HZ // 50
@@ -17,17 +21,30 @@ _START_GRACE_NS = 5_000_000
 _LINGER_NS = 600_000_000
 _TOP_UP_MS = 20.0
 _IDLE_MS = 500.0
+#: A duck is to be heard within 20 ms: what the device holds beyond that is worth taking back.
+_DUCK_FRAMES = SAMPLE_RATE_HZ // 50
+#: A device that takes longer to start again cuts whenever it likes (PipeWire at the end of its quantum): no use in choosing when.
+_PROMPT_NS = 2_000_000
+
+
+class World(NamedTuple):
+    """What a player needs of the world outside."""
+
+    clock: Callable[[], MonoNs]
+    sleep_ns: Callable[[int], object]
+    #: Takes reports for the network process.
+    tell: Callable[[Flushed | PlayStarted | PlayFinished], object]
 
 
 class Player:
-    """One output device and what it plays. `clock` gives mono_ns; `tell` takes reports for the network process."""
+    """One output device and what it plays. `landing_ms` is how long it may look for a quiet moment to cut in."""
 
-    def __init__(
-        self, device: OutputDevice, clock: Callable[[], MonoNs], tell: Callable[[Flushed | PlayStarted | PlayFinished], object]
-    ) -> None:
+    def __init__(self, device: OutputDevice, loudness: Loudness, reference: Reference, world: World, landing_ms: int) -> None:
         self._device = device
-        self._clock = clock
-        self._tell = tell
+        self.loudness = loudness
+        self._reference = reference
+        self._clock, self._sleep_ns, self._tell = world
+        self._landing_ms = landing_ms
         self._convert = to_device(device.format)
         self._to_bus = SAMPLE_RATE_HZ / device.format.rate
         self._start_frames = round(device.start_frames * self._to_bus)
@@ -39,10 +56,15 @@ class Player:
         self._closed = False
 
     def prime(self) -> None:
-        """Starts and stops the device once, unheard: the first start of a stream costs 180-700 ms, later ones under
-        10 ms (Traps), and the first reply must not pay for it."""
+        """Starts and stops the device, unheard: the first start of a stream costs 180-700 ms, later ones under 10 ms (Traps), and
+        the first reply must not pay for it. The second one shows what later ones take."""
         self._device.start()
         self._device.write(bytes(self._device.start_frames * 2 * self._device.format.channels))
+        self._device.abort()
+        since = self._clock()
+        self._device.start()
+        if self._clock() - since > _PROMPT_NS:
+            self._landing_ms = 0
         self._device.abort()
 
     # what comes in ---------------------------------------------------------------------------------------------
@@ -56,20 +78,62 @@ class Player:
         else:
             self.playout.end(frame)
 
+    def cue(self, pcm: bytes) -> None:
+        """A sound of our own, where it disturbs nothing."""
+        if self.playout.idle:
+            self.playout.cue(pcm)
+
     def flush(self, order: Flush) -> None:
-        """Silence, now; then what was heard. A second order of the same epoch has nothing left to do."""
+        """Silence, now; then what was heard. A second order of the same epoch has nothing left to do. Ends a duck."""
         if not self.playout.outdated_by(order.epoch):
             return
-        was_playing = self.playout.active
-        if self.playout.running:
-            self._device.abort()
-        silent_ns = self._clock()
-        self._settle(silent_ns)
+        was_playing = self.playout.speaking
+        silent_ns = self._silence(order.reason)
         result = self.playout.flush(order.epoch, silent_ns)
-        self._convert.reset()
+        self.loudness.reset()
         self._waiting_since = self._idle_since = None
         latency_us = (silent_ns - order.ordered_ns) // 1000 if was_playing else 0
         self._tell(Flushed(order.epoch, result.heard, result.dropped_ms, latency_us, was_playing))
+
+    def duck(self, order: Duck) -> bool:
+        """Lowers the voice, at once, or lets it come back on what is written from now on. False where that is how it is already."""
+        if order.lowered == self.loudness.ducked:
+            return False
+        if not order.lowered:
+            self.loudness.raise_again()
+            return True
+        too_late = not self.loudness.low and self._worth_rewriting()
+        self.loudness.lower()
+        if too_late:
+            self._rewrite()
+        return True
+
+    def _worth_rewriting(self) -> bool:
+        """The device holds more than a duck may wait for, and there is enough to fill it anew."""
+        self._settle(self._clock())
+        held = self.playout.held_frames
+        return held > _DUCK_FRAMES and (held + self.playout.queued_frames >= self._start_frames or self.playout.all_ended())
+
+    def _rewrite(self) -> None:
+        """Takes back what the device holds and writes it again, as loud as it shall be now, from the sample that is being heard."""
+        self._silence()
+        self.playout.take_back()
+        self.loudness.land()
+        if self.playout.queued_frames:
+            self._begin()
+
+    def _silence(self, reason: str = "") -> MonoNs:
+        """The device falls silent: at a quiet moment, or at once where the voice is low anyway. Returns when."""
+        if self.playout.running:
+            if not (self.loudness.ducked and self.loudness.low):
+                self._settle(self._clock())
+                self._sleep_ns(landing.wait_ns(self.playout.ahead(), self._landing_ms))
+            self._device.abort()
+        silent_ns = self._clock()
+        self._settle(silent_ns)
+        self._reference.cut(self.playout.position, silent_ns, reason)
+        self._convert.reset()
+        return silent_ns
 
     # what goes out ---------------------------------------------------------------------------------------------
 
@@ -80,7 +144,8 @@ class Player:
         if self.playout.running:
             self._write(int(self._device.writable() * self._to_bus))
         elif self.playout.queued_frames:
-            self._start(now)
+            if self._may_start(now):
+                self._begin()
         else:
             self._rest(now)
         self._close_run()
@@ -96,35 +161,39 @@ class Player:
         return _LINGER_NS / 1e6 if self._idle_since is not None else _IDLE_MS
 
     def level_dbfs(self) -> float:
+        """Of what was written last, as loud as it is heard."""
         return dbfs(self._last_piece) if self.playout.running else FLOOR_DBFS
 
-    def _start(self, now: MonoNs) -> None:
-        queued = self.playout.queued_frames
-        if not self._may_start(queued, now):
-            return
-        self._waiting_since = self._idle_since = None
-        self._device.start()
-        room = int(self._device.writable() * self._to_bus)
-        self.playout.begin(self._clock())
-        self._closed = False
-        self._write(room)
-        if queued < self._start_frames:
-            self._pad(self._start_frames - queued)
-
-    def _may_start(self, queued: int, now: MonoNs) -> bool:
+    def _may_start(self, now: MonoNs) -> bool:
         """A device stays silent until it holds `start_frames`: wait a moment for more, unless none is coming."""
-        if queued >= self._start_frames or self.playout.all_ended():
+        if self.playout.queued_frames >= self._start_frames or self.playout.all_ended():
             return True
         if self._waiting_since is None:
             self._waiting_since = now
         return now - self._waiting_since >= _START_GRACE_NS
+
+    def _begin(self) -> None:
+        """Starts a run with what is queued."""
+        queued = self.playout.queued_frames
+        self._waiting_since = self._idle_since = None
+        self._device.start()
+        room = int(self._device.writable() * self._to_bus)
+        now = self._clock()
+        self.playout.begin(now)
+        self._reference.begin(now)
+        self._closed = False
+        self._write(room)
+        if queued < self._start_frames:
+            self._pad(self._start_frames - queued)
 
     def _write(self, room: int) -> None:
         while room > 0:
             piece, started = self.playout.take(min(room, _PIECE_FRAMES))
             if not piece:
                 return
+            piece = self.loudness.apply(piece)
             self._device.write(self._convert.convert(piece))
+            self._reference.wrote(piece)
             self._last_piece = piece
             room -= len(piece) // 2
             for part in started:
@@ -141,6 +210,7 @@ class Player:
 
     def _pad(self, frames: int) -> None:
         self._device.write(self._convert.convert(self.playout.pad(frames)))
+        self._reference.padded(frames)
 
     def _rest(self, now: MonoNs) -> None:
         if self._idle_since is None:
