@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from voicectl import commands
+from voicectl import commands, doctor
 from voiced import __version__, control
 
 _HELP = """Control the running voice daemon.
@@ -21,6 +21,7 @@ Examples:
   voicectl talk press                 with `talk release`, for a key that you hold
   voicectl profile work               other settings; `profile none` leaves them
   voicectl events transcript          follow what is said
+  voicectl doctor                     what is wrong, and what to change
   voicectl --json status | jq .state  for programs; `events` gives one JSON map a line
 
 \b
@@ -77,7 +78,22 @@ def _group() -> click.Group:
     topics = "\n".join(f"  {topic.name:<22}{topic.doc}" for topic in control.EVENTS.values())
     help = f"Follow what happens, until Ctrl-C or the daemon's end. TOPIC is the beginning of a name; none is all.\n\n\b\nTopics:\n{topics}"
     voicectl.add_command(_command(commands.EVENTS, help, "[TOPIC]..."))
+    voicectl.add_command(_doctor())
     return voicectl
+
+
+def _doctor() -> click.Command:
+    """Its options are for the program that it runs, `--help` too."""
+    passed_on = {"ignore_unknown_options": True, "help_option_names": []}
+
+    @click.command(doctor.NAME, help=doctor.HELP, context_settings=passed_on)
+    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    @click.pass_context
+    def command(context: click.Context, words: tuple[str, ...]) -> None:
+        as_json, timeout_s = context.obj
+        sys.exit(doctor.run([*words, *(["--json"] if as_json else [])], timeout_s))
+
+    return command
 
 
 def _described(command: control.Command) -> str:

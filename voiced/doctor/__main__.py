@@ -1,0 +1,222 @@
+"""`python -m voiced.doctor`, which is what `voicectl doctor` runs: all checks in turn, the report, and the settings to change."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from voiced import __version__, coredump
+from voiced.config import Config, default_path, load
+from voiced.doctor import advice, connection, machine, show
+from voiced.doctor.finding import Finding, Verdict, overall, recommended
+from voiced.errors import VoicedError
+from voiced.secret import find_api_key
+from voiced.shown import harmless
+from voiced.supervisor.settings import Settings
+
+_FAILED, _BUG, _INTERRUPTED = 1, 70, 130
+#: The test itself takes 9 s, devices that have to be woken a few more.
+_SOUND_S = 40.0
+_WIDEST = 110
+
+_HELP = """Check whether voiced can work well here, and say what to change.
+
+Plays a few sweeps and a hiss of three seconds, at a moderate volume, and listens to what comes back: be quiet for ten seconds.
+Opens a session with the server that the settings name, and closes it again; nothing is said, and nothing is paid for.
+
+\b
+Exit status: 0 nothing failed (warnings or not), 1 something failed, 2 wrong usage.
+"""
+
+
+class Options(NamedTuple):
+    fix: bool
+    yes: bool
+    as_json: bool
+    silent: bool
+    offline: bool
+    config_file: Path | None
+    #: What the daemon told `voicectl`, None where none runs.
+    daemon: dict[str, Any] | None
+    #: Whether anybody looked for one.
+    asked: bool
+
+
+@click.command(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--fix", is_flag=True, help="Write the recommended settings into the configuration, after showing the change and asking.")
+@click.option("--yes", "-y", is_flag=True, help="With --fix: do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--silent", is_flag=True, help="Play nothing, and so leave out what the echo tells.")
+@click.option("--offline", is_flag=True, help="Do not connect to the server.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings, as of `voiced --config`.")
+@click.option("--daemon", hidden=True, help="What `voicectl` knows of the daemon, as JSON.")
+def _doctor(fix: bool, yes: bool, as_json: bool, silent: bool, offline: bool, config_file: Path | None, daemon: str | None) -> None:
+    told = json.loads(daemon) if daemon else None
+    sys.exit(examine(Options(fix, yes, as_json, silent, offline, config_file, told, daemon is not None)))
+
+
+def main() -> int:
+    """The program; returns its exit status."""
+    coredump.forbid()
+    try:
+        _doctor.main(prog_name="voicectl doctor", standalone_mode=True)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except VoicedError as error:
+        print(f"voicectl: {harmless(error.message)}", file=sys.stderr)
+        return _FAILED
+    except Exception as error:  # the last fence
+        print(harmless(f"voicectl: a bug in voiced: {type(error).__name__}: {error}; please report it"), file=sys.stderr)
+        return _BUG
+    return 0
+
+
+def examine(options: Options) -> int:
+    findings: list[Finding] = []
+    for finding in _checks(options):
+        findings.append(finding)
+        if not options.as_json:
+            _print(show.lines([finding], width=min(_WIDEST, shutil.get_terminal_size().columns), encoding=sys.stdout.encoding))
+    settings = recommended(findings)
+    path = _path(options)
+    if options.as_json:
+        written = _fixed(path, settings, options) if options.fix and settings else None
+        verdict = overall(findings).value
+        report = {"version": __version__, "verdict": verdict, "findings": [finding.as_map() for finding in findings]}
+        print(json.dumps(report | {"settings": settings, "file": str(path), "written": written is not None, "backup": written or None}))
+    else:
+        print(f"\n{show.summary(findings)}")
+        if settings:
+            _recommend(path, settings, options)
+    return _FAILED if overall(findings) is Verdict.FAILED else 0
+
+
+def _print(lines: Iterator[str]) -> None:
+    for line in lines:
+        print(line.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
+
+
+# the checks --------------------------------------------------------------------------------------------------------------
+
+
+def _checks(options: Options) -> Iterator[Finding]:
+    config, finding = _settings(options)
+    yield finding
+    if options.asked:
+        yield machine.daemon(options.daemon)
+    yield from _sound(config, options)
+    if finding.verdict is not Verdict.FAILED:
+        yield from _server(config, options)
+
+
+def _settings(options: Options) -> tuple[Config, Finding]:
+    """The settings, the defaults in the place of such as can't be used."""
+    try:
+        config = load(options.config_file)
+    except VoicedError as error:
+        problems = error.message.splitlines()
+        remedy = "What follows is by the defaults."
+        return Config({}, "defaults"), Finding("settings", Verdict.FAILED, "; ".join(problems), len(problems), "wrong", remedy)
+    where = "No settings file: all is as by default." if config.source == "defaults" else f"{config.source} has no problems."
+    return config, Finding("settings", Verdict.OK, where)
+
+
+def _path(options: Options) -> Path:
+    named = options.config_file or (Path(os.environ["VOICED_CONFIG"]) if os.environ.get("VOICED_CONFIG") else None)
+    return named or default_path(os.environ)
+
+
+def _sound(config: Config, options: Options) -> Iterator[Finding]:
+    if advice.clocked(config):
+        yield machine.judged(machine.scheduling(_claimed(), options.daemon))
+        yield Finding("sound", Verdict.OK, "A device is `null` or a file, so there is no sound to try.")
+        return
+    wanted = {
+        "capture": config.section("audio.capture"),
+        "playback": config.section("audio.playback"),
+        "frame_ms": config["audio.frame_ms"],
+        "silent": options.silent,
+    }
+    try:
+        done = subprocess.run(
+            connection.module("voiced.doctor.sound"), input=json.dumps(wanted).encode(), capture_output=True, timeout=_SOUND_S
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        remedy = "Restart the sound server, as by `systemctl --user restart pipewire wireplumber pipewire-pulse`."
+        yield Finding("sound", Verdict.FAILED, f"The sound system has not answered for {_SOUND_S:g} s.", remedy=remedy)
+        return
+    except (ValueError, IndexError):
+        remedy = "Try other devices (audio.capture.device, audio.playback.device); what breaks is a library of the sound system."
+        yield Finding("sound", Verdict.FAILED, f"Trying the devices ended with status {done.returncode}.", remedy=remedy)
+        return
+    yield machine.judged(machine.scheduling(found["urgency"], options.daemon))
+    yield from advice.findings(found, config, daemon=options.daemon is not None)
+
+
+def _claimed() -> str:
+    """What a process of ours gets, without making us one."""
+    program = "from voiced.urgency import Urgency, claim; print(claim(Urgency.SOUND).strip())"
+    return subprocess.run([*connection.module("")[:-2], "-c", program], capture_output=True, text=True).stdout.strip() or "ordinary"
+
+
+def _server(config: Config, options: Options) -> Iterator[Finding]:
+    try:
+        provider = Settings(options.config_file).now.provider
+        yield connection.answers(provider, connection.source(config, find_api_key(config)))
+    except VoicedError as error:
+        yield Finding("key", Verdict.FAILED, error.message, details={"code": error.code})
+        return
+    if options.offline:
+        return
+    session = (options.daemon or {}).get("session", {})
+    if provider.name == "embedded" and session.get("connected") and session.get("provider") == "embedded":
+        yield Finding("connection", Verdict.OK, "The running voiced has a session with its embedded server.")
+        return
+    yield connection.tried(provider, config, os.environ)
+
+
+# what to change ----------------------------------------------------------------------------------------------------------
+
+
+def _recommend(path: Path, settings: dict[str, Any], options: Options) -> None:
+    if not options.fix:
+        print(f"\nTo change in {path}, which `voicectl doctor --fix` does:\n")
+        _print(f"  {line}" for line in show.as_toml(settings))
+        return
+    backup = _fixed(path, settings, options)
+    if backup is None:
+        print("Nothing is written.")
+        return
+    print(f"Written{f'; what was there is in {backup}' if backup else ''}.")
+    if options.daemon is not None:
+        print("For the running voiced: voicectl reload")
+
+
+def _fixed(path: Path, settings: dict[str, Any], options: Options) -> str | None:
+    """Writes the settings, if that is wanted: the name of the copy, "" where there was no file, None where nothing was written."""
+    from voiced.doctor import fixing  # tomlkit: 60 ms
+
+    before = fixing.read(path)
+    after = fixing.edited(before, settings)
+    if not options.as_json:
+        print()
+        _print(iter(fixing.diff(before, after, path)))
+        print()
+    if not options.yes and (options.as_json or not sys.stdin.isatty() or not click.confirm(f"Write this to {path}?")):
+        return None
+    backup = fixing.write(path, before, after)
+    return str(backup) if backup else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
