@@ -4,8 +4,9 @@ from copy import copy
 
 import numpy as np
 
+from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import PIECE, WINDOW, Cancelled, Decision, Facts, Samples
-from voiced.audio.echo.linear import BLOCK, Linear
+from voiced.audio.echo.linear import Linear
 from voiced.audio.echo.wire import Aec3
 from voiced.audio.silero import Silero
 

@@ -1,87 +1,188 @@
-"""The linear canceller: a partitioned-block Kalman filter in the frequency domain.
+"""The linear canceller: two partitioned-block filters in the frequency domain, of which one learns and one is kept.
 
 It subtracts what a linear room makes of the far end and leaves everything else alone, the user included, who may be much
-quieter than the echo. Each bin of each partition has a variance of its own, from which follow its step size and with it
-how much double talk may disturb it (Enzner & Vary 2006; Kuech, Mabande, Enzner 2014; constants: two-path, recipe R6).
+quieter than the echo. What learns is a Kalman filter: each bin of each partition has a variance of its own, from which follow
+its step size and how much double talk may disturb it (Enzner & Vary 2006; constants: two-path, recipe R6). The kept filter is
+what it had learned when it was last better; it is what jumps and drift are seen against, and moved by (path.py).
 """
+
+from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voiced.audio.echo.interface import Samples
+from voiced.audio.echo import path
+from voiced.audio.echo.far import BINS, BLOCK, FFT, PARTITIONS, Far
+from voiced.audio.echo.interface import RATE_HZ, Samples
 
-#: 20 ms, the frame of the microphone: nothing waits here. 16 blocks are 320 ms of echo.
-BLOCK = 320
-PARTITIONS = 16
-_FFT = 2 * BLOCK
-_BINS = BLOCK + 1
-
-#: Variance of a coefficient of which nothing is known, and the most that one may have: with 1e-2 an echo louder than the far end
-#: is not followed (two-path).
+#: Variance of a coefficient of which nothing is known, and the most that one may have: with 1e-2 an echo louder than the far
+#: end is not followed (two-path).
 _PRIOR = 0.1
 #: What the room changes in a block: 1 - 0.997**2 in 16 ms (two-path), here in 20.
 _CHANGE = 0.0075
 _SMALL = 1e-9
+
+#: Powers are smoothed over 5 and over 25 blocks. What learns is kept when it is better by both, or a little better for long;
+#: it is given up for what was kept when it is twice as bad (after double talk).
+_QUICK, _SLOW = 0.2, 0.04
+_LATER = 25
+#: The expected echo is not in the microphone: more than half of the power is left though a twentieth of it was to be echo.
+_UNEXPLAINED, _EXPECTED = 0.5, 0.05
+_PATIENCE = 4
+_AFTER_MOVE = 8
+#: The path is compared with that of 3 s ago: over 1 s, drift was seen too low by a third at -18 dB of echo.
+_SPAN = 3
+_BETWEEN = 50
+#: Of what is seen of a drift, the part believed after the first time. The loop has 3 s of delay; 0.5 rang.
+_BELIEVED = 0.35
+_FASTEST = 0.1  # samples in a block: 310 ppm
+
+
+class Parted(NamedTuple):
+    """A block: what the microphone heard is their sum."""
+
+    left: Samples
+    echo: Samples
 
 
 class Linear:
     """One microphone and one loudspeaker. Never reset between replies: the room stays."""
 
     def __init__(self) -> None:
-        self._far: Samples = np.zeros(_FFT, np.float32)
-        # A ring of spectra, newest first, each stored twice so that all partitions are always one contiguous view.
-        self._spectra: NDArray[np.complex64] = np.zeros((2 * PARTITIONS, _BINS), np.complex64)
-        self._powers: Samples = np.zeros((2 * PARTITIONS, _BINS), np.float32)
-        self._head = 0
-        self._silent = PARTITIONS + 1  # blocks since the far end was last heard
-        self.weights: NDArray[np.complex64] = np.zeros((PARTITIONS, _BINS), np.complex64)
-        self._variance: Samples = np.full((PARTITIONS, _BINS), _PRIOR, np.float32)
-        self._noise: Samples = np.full(_BINS, 1e-6, np.float32)
-        self._padded: Samples = np.zeros(_FFT, np.float32)
-        self._work: NDArray[np.complex64] = np.zeros((PARTITIONS, _BINS), np.complex64)
-        self._real: Samples = np.zeros((PARTITIONS, _BINS), np.float32)
-        self._half = 0
+        self._far = Far()
+        self._learner = _Learner()
+        self._kept: path.Weights = np.zeros((PARTITIONS, BINS), np.complex64)
+        self._work: NDArray[np.complex64] = np.zeros((PARTITIONS, BINS), np.complex64)
+        self._past_near: Samples = np.zeros(path.COMPARED, np.float32)
+        self._past_echo: Samples = np.zeros(path.COMPARED, np.float32)
+        self._learned = True  # which of the two spoke last
+        self._quick = np.full(4, _SMALL)  # powers: microphone, left by the kept, left by the learner, echo by the kept
+        self._slow = np.full(4, _SMALL)
+        self._blocks = 0
+        self._unexplained = 0
+        self._drift = _Drift()
 
     @property
     def idle(self) -> bool:
         """Nothing of the far end is left that could echo."""
-        return self._silent > PARTITIONS
+        return self._far.idle
 
-    def process(self, near: Samples, far: Samples) -> tuple[Samples, Samples]:
-        """A block of each; returns what is left of `near`, and the echo that was taken out."""
-        self._take(far)
+    @property
+    def erle_db(self) -> float:
+        """By how much the microphone's power is lowered, over about half a second; a user who talks lowers it too."""
+        return float(10 * np.log10(self._slow[0] / self._slow[1]))
+
+    @property
+    def drift_ppm(self) -> float | None:
+        return self._drift.rate / BLOCK * 1e6 if self._drift.seen else None
+
+    @property
+    def delay_ms(self) -> float | None:
+        return (path.strongest(self._kept) + self._far.late) * 1000 / RATE_HZ if self._kept.any() else None
+
+    def process(self, near: Samples, far: Samples) -> Parted:
+        """A block of each. `near` must not be changed afterwards."""
+        self._move(self._far.take(far, self._drift.rate))
         if self.idle:
-            return near, np.zeros(BLOCK, np.float32)
-        spectra = self._spectra[self._head : self._head + PARTITIONS]
-        powers = self._powers[self._head : self._head + PARTITIONS]
-        np.multiply(self.weights, spectra, out=self._work)
-        echo = np.fft.irfft(self._work.sum(axis=0), _FFT)[BLOCK:].astype(np.float32)
-        left = near - echo
-        self._learn(left, spectra, powers)
-        return left, echo
+            nothing = np.zeros(BLOCK, np.float32)
+            self._remember(near, nothing)
+            return Parted(near, nothing)
+        kept = self._echo(self._kept)
+        learned = self._echo(self._learner.weights)
+        self._remember(near, kept)
+        self._measure(near, near - kept, near - learned, kept)
+        self._learner.learn(near - learned, self._far, self._work)
+        echo = self._chosen(kept, learned)
+        self._exchange()
+        self._follow_jumps()
+        if self._blocks % _BETWEEN == 0:
+            self._drift.look(self._learner.weights, self._far.passed, known=self._slow[1] < 0.8 * self._slow[0])
+        return Parted(near - echo, echo)
 
-    def _take(self, far: Samples) -> None:
-        self._silent = 0 if far.any() else self._silent + 1
-        self._far[:BLOCK] = self._far[BLOCK:]
-        self._far[BLOCK:] = far
-        self._head = (self._head - 1) % PARTITIONS
-        spectrum = np.fft.rfft(self._far).astype(np.complex64)
-        power = spectrum.real**2 + spectrum.imag**2
-        for at in (self._head, self._head + PARTITIONS):
-            self._spectra[at] = spectrum
-            self._powers[at] = power
+    def _echo(self, weights: path.Weights) -> Samples:
+        np.multiply(weights, self._far.spectra, out=self._work)
+        return np.fft.irfft(self._work.sum(axis=0), FFT)[BLOCK:].astype(np.float32)
 
-    def _learn(self, left: Samples, spectra: NDArray[np.complex64], powers: Samples) -> None:
+    def _remember(self, near: Samples, echo: Samples) -> None:
+        for past, new in ((self._past_near, near), (self._past_echo, echo)):
+            past[:-BLOCK] = past[BLOCK:]
+            past[-BLOCK:] = new
+
+    def _measure(self, near: Samples, kept: Samples, learned: Samples, echo: Samples) -> None:
+        powers = np.array([x @ x for x in (near, kept, learned, echo)], np.float64) + _SMALL
+        self._quick += _QUICK * (powers - self._quick)
+        self._slow += _SLOW * (powers - self._slow)
+        self._blocks += 1
+
+    def _chosen(self, kept: Samples, learned: Samples) -> Samples:
+        """Whichever takes out more; from one to the other by a ramp."""
+        new, old = (learned, kept) if self._quick[2] < self._quick[1] else (kept, learned)
+        changed = self._learned != (new is learned)
+        self._learned = new is learned
+        return new + (old - new) * _RAMP if changed else new
+
+    def _exchange(self) -> None:
+        _, kept, learned, _ = self._quick
+        heard, long_kept, long_learned, _ = self._slow
+        better = learned < 0.8 * kept and long_learned < 0.9 * min(long_kept, 0.78 * heard)
+        if not better and self._blocks % _LATER == 0:
+            better = learned < 0.95 * kept and long_learned < min(0.97 * long_kept, 0.5 * heard)
+        if better:
+            self._kept[:] = self._learner.weights
+            self._quick[1], self._slow[1] = learned, long_learned
+        elif learned > 2 * kept and long_learned > 1.2 * long_kept:
+            self._learner.weights[:] = self._kept
+            self._quick[2], self._slow[2] = kept, long_kept
+
+    def _follow_jumps(self) -> None:
+        near, kept, _, echo = self._quick
+        self._unexplained = self._unexplained + 1 if kept > _UNEXPLAINED * near and echo > _EXPECTED * near else min(self._unexplained, 0)
+        if self._unexplained < _PATIENCE:
+            return
+        self._unexplained = 0
+        by = path.jumped(self._past_near, self._past_echo)
+        if by is None:
+            return
+        self._unexplained = -_AFTER_MOVE
+        self._kept = path.moved(self._kept, by)
+        self._learner.weights[:] = self._kept
+        self._past_echo[:] = 0
+        self._quick[1:3], self._slow[1:3] = self._quick[0], self._slow[0]
+        self._drift.forget()
+
+    def _move(self, by: int) -> None:
+        """The far end is seen earlier by so much than it was, so the path is later."""
+        if by:
+            self._kept = path.moved(self._kept, by)
+            self._learner.weights[:] = path.moved(self._learner.weights, by)
+            self._drift.forget()
+
+
+_RAMP: Samples = np.linspace(1, 0, BLOCK, dtype=np.float32)
+
+
+class _Learner:
+    """The Kalman filter."""
+
+    def __init__(self) -> None:
+        self.weights: path.Weights = np.zeros((PARTITIONS, BINS), np.complex64)
+        self._variance: Samples = np.full((PARTITIONS, BINS), _PRIOR, np.float32)
+        self._noise: Samples = np.full(BINS, 1e-6, np.float32)
+        self._padded: Samples = np.zeros(FFT, np.float32)
+        self._real: Samples = np.zeros((PARTITIONS, BINS), np.float32)
+        self._half = 0
+
+    def learn(self, left: Samples, far: Far, work: NDArray[np.complex64]) -> None:
         self._padded[BLOCK:] = left
         error = np.fft.rfft(self._padded).astype(np.complex64)
         self._noise += 0.5 * (error.real**2 + error.imag**2 - self._noise)
-        uncertain = np.multiply(self._variance, powers, out=self._real)
+        uncertain = np.multiply(self._variance, far.powers, out=self._real)
         total = 0.5 * uncertain.sum(axis=0) + self._noise + _SMALL
-        step = self._variance / total
-        np.conjugate(spectra, out=self._work)
-        self._work *= error
-        self._work *= step
-        self.weights += self._work
+        np.conjugate(far.spectra, out=work)
+        work *= error
+        work *= self._variance / total
+        self.weights += work
         uncertain /= total
         uncertain *= -0.5
         uncertain += 1
@@ -92,7 +193,37 @@ class Linear:
 
     def _constrain(self) -> None:
         """Every second partition back to BLOCK taps, the others next time: half the cost, and no worse (two-path)."""
-        taps = np.fft.irfft(self.weights[self._half :: 2], _FFT, axis=1)
+        taps = np.fft.irfft(self.weights[self._half :: 2], FFT, axis=1)
         taps[:, BLOCK:] = 0
         self.weights[self._half :: 2] = np.fft.rfft(taps, axis=1)
         self._half = 1 - self._half
+
+
+class _Drift:
+    """How fast the path moves, from where it was some seconds ago. `rate` is in samples later in each block."""
+
+    def __init__(self) -> None:
+        self.rate = 0.0
+        self.seen = False
+        self._paths: deque[tuple[int, path.Weights]] = deque()
+
+    def forget(self) -> None:
+        """The path was moved: where it was before says nothing about drift."""
+        self._paths.clear()
+
+    def look(self, weights: path.Weights, block: int, known: bool) -> None:
+        if not known:
+            self._paths.clear()
+            return
+        if len(self._paths) == _SPAN:
+            then, before = self._paths.popleft()
+            by = path.drifted(weights, before)
+            if by is not None:
+                self._believe(by / (block - then))
+        self._paths.append((block, weights.copy()))
+
+    def _believe(self, error: float) -> None:
+        """What is still seen to move, though the far end slides at `rate` already."""
+        self.rate += error * (_BELIEVED if self.seen else 1.0)
+        self.rate = min(max(self.rate, -_FASTEST), _FASTEST)
+        self.seen = True

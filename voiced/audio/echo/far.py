@@ -1,0 +1,105 @@
+"""The far end as the linear canceller looks at it: the spectra of its last blocks, slid in time against the drift of the clocks.
+
+Sliding the far end keeps the path in its place exactly. Turning the path's phases instead was tried: what crosses from one
+partition to the next gets lost, 9 dB where that is the strongest tap.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiced.audio.echo.interface import Samples
+
+#: 20 ms, the frame of the microphone: nothing waits here. 16 blocks are 320 ms of echo.
+BLOCK = 320
+PARTITIONS = 16
+FFT = 2 * BLOCK
+BINS = BLOCK + 1
+
+#: The far end is seen so many samples late, between the limits; beyond, the path moves by half the range instead.
+_EARLIEST, _START, _LATEST = 8, 24, 40
+MOVE = 16
+_REACH = 8
+
+
+class Far:
+    """`spectra` and `powers`, shape (PARTITIONS, BINS), newest first."""
+
+    def __init__(self) -> None:
+        # Each block is stored twice, so that the newest PARTITIONS of the ring are always one contiguous view.
+        self._spectra: NDArray[np.complex64] = np.zeros((2 * PARTITIONS, BINS), np.complex64)
+        self._powers: Samples = np.zeros((2 * PARTITIONS, BINS), np.float32)
+        self._head = 0
+        self._past: Samples = np.zeros((PARTITIONS + 1) * BLOCK + _LATEST + _REACH, np.float32)
+        self._silent = PARTITIONS + 2  # blocks since it was last heard
+        self._late = float(_START)
+        #: Blocks that came, silent ones too.
+        self.passed = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left that could echo."""
+        return self._silent > PARTITIONS + 1
+
+    @property
+    def late(self) -> float:
+        """By how many samples it is seen later than it came."""
+        return self._late
+
+    @property
+    def spectra(self) -> NDArray[np.complex64]:
+        return self._spectra[self._head : self._head + PARTITIONS]
+
+    @property
+    def powers(self) -> Samples:
+        return self._powers[self._head : self._head + PARTITIONS]
+
+    def take(self, block: Samples, later: float) -> int:
+        """The next block, and by how many samples more it is to be seen late; returns by how many the path has to move, mostly 0."""
+        self.passed += 1
+        self._silent = 0 if block.any() else self._silent + 1
+        move = self._slide(later)
+        if self.idle:
+            return move
+        self._past[:-BLOCK] = self._past[BLOCK:]
+        self._past[-BLOCK:] = block
+        if move:
+            for back in range(PARTITIONS - 1, 0, -1):
+                self._look(back)
+        self._look(0)
+        return move
+
+    def _slide(self, later: float) -> int:
+        self._late += later
+        move = 0
+        while self._late > _LATEST:
+            self._late -= MOVE
+            move += MOVE
+        while self._late < _EARLIEST:
+            self._late += MOVE
+            move -= MOVE
+        return move
+
+    def _look(self, back: int) -> None:
+        """The spectrum of the two blocks that ended `back` blocks ago becomes the newest of the ring."""
+        end = len(self._past) - back * BLOCK
+        whole = int(np.floor(self._late))
+        rest = self._late - whole
+        if rest < 1e-3:
+            seen = self._past[max(0, end - whole - FFT) : end - whole]
+        else:
+            seen = np.convolve(self._past[max(0, end - whole - FFT - _REACH) : end - whole + _REACH - 1], _between(rest), "valid")
+        if len(seen) < FFT:  # the oldest block, for lack of what was before it
+            seen = np.concatenate((np.zeros(FFT - len(seen), np.float32), seen))
+        self._head = (self._head - 1) % PARTITIONS
+        spectrum = np.fft.rfft(seen).astype(np.complex64)
+        power = spectrum.real**2 + spectrum.imag**2
+        for at in (self._head, self._head + PARTITIONS):
+            self._spectra[at] = spectrum
+            self._powers[at] = power
+
+
+def _between(rest: float) -> Samples:
+    """Weights that give what was heard `rest` of a sample earlier (a windowed sinc, over 60 dB true below 6 kHz)."""
+    distance = np.arange(-_REACH, _REACH) + 1 - rest
+    weights = np.sinc(distance) * np.cos(np.pi / 2 * distance / (_REACH + 1)) ** 2
+    return np.asarray(weights / weights.sum(), np.float32)
