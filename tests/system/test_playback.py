@@ -1,70 +1,27 @@
 """The playback process on real sound servers: it sounds, it falls silent, and it knows what was heard."""
 
 import statistics
-import time
 
 import pytest
 
 from tests.system.family import Family, next_of
-from tests.system.loudness import loud_ms
-from voiced.bus import FLUSH, HEARD, REPLY, Receiver, Sender
+from tests.system.playing import SETTINGS, Playing
 from voiced.demo.recorder import Recorder
 from voiced.demo.soundserver import SoundServer
-from voiced.messages import Epoch, Failed, Flush, Flushed, MonoNs, PlayFinished, PlayStarted, Ready, ReplyAudio, ReplyEnd
+from voiced.messages import Epoch, Failed, Flushed, PlayFinished, PlayStarted, Ready
 
 pytestmark = [pytest.mark.system, pytest.mark.any_sound]
 
-DELTA = b"\x10\x27" * 6000  # 250 ms, no sample of it zero
-SETTINGS = {"device": "", "rate": 24_000, "channels": 1, "buffer_ms": 100, "volume": 100, "landing_ms": 3, "duck_db": 18.0, "earcons": True}
 #: A flush is obeyed within this on a machine that does other things too; the bench has the real figures.
 SANE_MS = {"PulseAudio": 100.0, "PipeWire": 200.0}
 
 
-class Bench:
-    """A playback process, what it is told and what is heard."""
-
-    def __init__(self, family: Family, server: SoundServer, speaker: Recorder, **settings: object) -> None:
-        self.server, self.speaker = server, speaker
-        self.flushes = Sender(family.bus.bind(FLUSH))
-        self.heard = Receiver(family.bus.bind(HEARD))
-        self.replies = Sender(family.bus.connect(REPLY))
-        family.start("playback", **{**SETTINGS, **settings})
-        self.ready = family.wait_for(Ready)
-        assert self.flushes.socket.recv() == b"\x01"  # its subscription: from here on no flush is lost
-
-    def say(self, epoch: int, item: str, deltas: int, *, end: bool = False) -> int:
-        at = self.speaker.samples
-        for _ in range(deltas):
-            self.replies.send(ReplyAudio(Epoch(epoch), item, 0), DELTA)
-        if end:
-            self.replies.send(ReplyEnd(Epoch(epoch), item, 0))
-        return at
-
-    def flush(self, epoch: int) -> tuple[Flushed, MonoNs]:
-        ordered = MonoNs(time.monotonic_ns())
-        self.flushes.send(Flush(Epoch(epoch), "speech_started", ordered))
-        while (flushed := next_of(self.heard, Flushed)[0]).epoch != epoch:
-            pass
-        return flushed, ordered
-
-    def sounded_ms(self, since: int) -> float:
-        first = self.speaker.first_sound(since)
-        last = self.speaker.wait_for_silence(150, timeout_s=5, since=since)
-        assert first is not None
-        return (last - first + 1) / 24
-
-    def loud_ms(self, since: int) -> float:
-        """How much of it was heard: what a gap, where the machine stalled, does not change."""
-        last = self.speaker.wait_for_silence(150, timeout_s=5, since=since)
-        return loud_ms(self.speaker.sound(since, last + 1))
-
-
 @pytest.fixture
-def bench(family: Family, sound: SoundServer, speaker: Recorder) -> Bench:
-    return Bench(family, sound, speaker)
+def bench(family: Family, sound: SoundServer, speaker: Recorder) -> Playing:
+    return Playing(family, sound, speaker)
 
 
-def test_a_burst_of_speech_is_cut_off_and_what_was_heard_is_told(bench: Bench) -> None:
+def test_a_burst_of_speech_is_cut_off_and_what_was_heard_is_told(bench: Playing) -> None:
     silences, errors = [], []
     for turn in range(5):
         epoch = 10 * turn + 10
@@ -84,7 +41,7 @@ def test_a_burst_of_speech_is_cut_off_and_what_was_heard_is_told(bench: Bench) -
     assert statistics.median(map(abs, errors)) < SANE_MS[bench.server.name]
 
 
-def test_a_whole_reply_is_heard_to_its_last_sample(bench: Bench) -> None:
+def test_a_whole_reply_is_heard_to_its_last_sample(bench: Playing) -> None:
     since = bench.say(1, "a", deltas=2, end=True)
     assert next_of(bench.heard, PlayStarted)[0].item_id == "a"
     assert next_of(bench.heard, PlayFinished)[0] == PlayFinished("a", 0, Epoch(1), 500)
@@ -92,7 +49,7 @@ def test_a_whole_reply_is_heard_to_its_last_sample(bench: Bench) -> None:
     assert bench.loud_ms(since) == pytest.approx(500, abs=5)
 
 
-def test_deltas_that_come_after_the_flush_stay_unheard_and_the_next_reply_sounds(bench: Bench) -> None:
+def test_deltas_that_come_after_the_flush_stay_unheard_and_the_next_reply_sounds(bench: Playing) -> None:
     since = bench.say(1, "a", deltas=8)
     bench.speaker.wait_for_sound(since, timeout_s=5)
     bench.flush(2)
@@ -103,7 +60,7 @@ def test_deltas_that_come_after_the_flush_stay_unheard_and_the_next_reply_sounds
     assert bench.loud_ms(late) == pytest.approx(250, abs=5)
 
 
-def test_a_flush_of_silence_makes_no_sound_and_is_answered(bench: Bench) -> None:
+def test_a_flush_of_silence_makes_no_sound_and_is_answered(bench: Playing) -> None:
     flushed, _ = bench.flush(5)
     assert flushed == Flushed(Epoch(5), (), 0, 0, False)
     assert bench.speaker.last_sound() is None
@@ -111,7 +68,7 @@ def test_a_flush_of_silence_makes_no_sound_and_is_answered(bench: Bench) -> None
 
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 2), (44_100, 1)])
 def test_devices_of_other_formats_play_the_same(family: Family, sound: SoundServer, speaker: Recorder, rate: int, channels: int) -> None:
-    bench = Bench(family, sound, speaker, rate=rate, channels=channels)
+    bench = Playing(family, sound, speaker, rate=rate, channels=channels)
     assert bench.ready.detail["rate"] == rate
     since = bench.say(1, "a", deltas=2, end=True)
     assert next_of(bench.heard, PlayFinished)[0].played_ms == 500
