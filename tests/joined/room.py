@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.joined.capture import Capture
 from voiced.embedded.conversation import Entry
 from voiced.embedded.engine import Engine
 from voiced.embedded.turns import WINDOW_MS
 from voiced.embedded.work import HangUp, Piece, Recognise, Speak, Think
-from voiced.messages import BYTES_PER_MS, Epoch, Flushed, Message, MicFrame, MonoNs, Order
+from voiced.messages import BYTES_PER_MS, Epoch, Flushed, LocalSpeech, Message, MicFrame, MonoNs, Order
 from voiced.network import events, outputs
 from voiced.network.hello import Phase
 from voiced.network.link import reconnect
@@ -92,10 +93,19 @@ def probabilities_of(pcm: bytes) -> list[float]:
 
 class Room:
     """A person and an assistant. `reply_ms` is how long the assistant talks when it is spoken to, `wire_ms` how long an event of
-    the server is on its way, `brain_ms` how long it takes to recognise, and to think; `connect_ms` to connect."""
+    the server is on its way, `brain_ms` how long it takes to recognise, and to think; `connect_ms` to connect. With `local`
+    capture has a voice detector and a gate; else the server alone listens, and hears all."""
 
     def __init__(
-        self, reply_ms: int = 5000, wire_ms: int = 0, *, brain_ms: int = 0, connect_ms: int = 0, frame_ms: int = 20, **settings: Any
+        self,
+        reply_ms: int = 5000,
+        wire_ms: int = 0,
+        *,
+        brain_ms: int = 0,
+        connect_ms: int = 0,
+        frame_ms: int = 20,
+        local: bool = False,
+        **settings: Any,
     ) -> None:
         self.now_ms = 1000
         self.reply_ms = reply_ms
@@ -103,6 +113,7 @@ class Room:
         self.brain_ms = brain_ms
         self.connect_ms = connect_ms
         self.frame_ms = frame_ms
+        self._capture = Capture(frame_ms) if local else None
         self.think: Callable[[Think], Sequence[Piece]] = lambda asked: ["An answer of one sentence."]
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.answers: list[dict[str, Any]] = []
@@ -138,8 +149,20 @@ class Room:
         for _ in range(max(1, ms // STEP_MS)):
             for _ in range(STEP_MS // self.frame_ms):
                 self.now_ms += self.frame_ms
-                self._client(self.session.microphone(MicFrame(0, self._now, False), self._sound(speaking)))
+                self._hear(speaking)
             self._settle()
+
+    def _hear(self, speaking: bool) -> None:
+        """A frame of the microphone."""
+        sound = self._sound(speaking)
+        if self._capture is None:
+            self._client(self.session.microphone(MicFrame(0, self._now, False), sound))
+            return
+        for message, pcm in self._capture.take(self._now, sound, speaking=speaking, sounding=self.playout.active):
+            if isinstance(message, LocalSpeech):
+                self._client(self.session.local_speech(message, self._received, self._now))
+            else:
+                self._client(self.session.microphone(message, pcm))
 
     def _sound(self, speaking: bool) -> bytes:
         self.frame = (self.frame + 1) % _FRAMES_COUNTED

@@ -28,11 +28,13 @@ class Conversation(RuleBasedStateMachine):
         brain_ms=st.sampled_from([0, 320]),
         connect_ms=st.sampled_from([0, 480]),
         by_key=st.booleans(),
+        local=st.booleans(),
     )
-    def begin(self, reply_ms: int, wire_ms: int, brain_ms: int, connect_ms: int, by_key: bool) -> None:
+    def begin(self, reply_ms: int, wire_ms: int, brain_ms: int, connect_ms: int, by_key: bool, local: bool) -> None:
+        self.local = local
         self.mode = "push_to_talk" if by_key else "vad"
         self.settings: dict[str, Any] = {"mode": self.mode, "tools": [_TOOL]}
-        self.room = Room(reply_ms, wire_ms, brain_ms=brain_ms, connect_ms=connect_ms, **self.settings)
+        self.room = Room(reply_ms, wire_ms, brain_ms=brain_ms, connect_ms=connect_ms, local=local, **self.settings)
         self.room.think = self.think
         self.judge = Judge(self.room, told=frozenset({"connection_lost"}))
         self.plans: deque[int] = deque()  # of the next thoughts: how many tools they call
@@ -58,7 +60,7 @@ class Conversation(RuleBasedStateMachine):
             offline = not self.room.session.ready
             self.noticed_before[f"<{self.room.utterance + 1}>"] = len(self.room.of("speech.started"))
             number = self.room.speak(steps * STEP_MS)
-            if (offline and not self.pressed) or not self.room.session.ready:
+            if ((offline and not self.pressed) or not self.room.session.ready) and not self.local:
                 self.excused.add(f"<{number}>")
 
     @rule(steps=_STEPS)
@@ -153,7 +155,7 @@ class Conversation(RuleBasedStateMachine):
     def excuse_unnoticed(self) -> None:
         """What the server has not noticed by the time when the connection breaks is known to nobody."""
         self.excused |= self.abandoned & self.unwritten()
-        if self.room.state == "hearing" or self.pressed:
+        if self.room.state == "hearing" or self.pressed or self.local:
             return
         noticed = len(self.room.of("speech.started"))
         self.excused |= {word for word in self.unwritten() if self.noticed_before.get(word) == noticed}

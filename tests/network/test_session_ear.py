@@ -277,13 +277,13 @@ def test_what_is_said_while_the_last_answer_plays_on_without_a_session_is_not_an
 WORD: dict[str, Any] = {"wake_word": "okay_nabu"}
 
 
-def ears(outputs: list[Output]) -> list[tuple[bool, bool]]:
-    return [(data["open"], data["done"]) for data in published(outputs, "ears")]
+def ears(outputs: list[Output]) -> list[bool]:
+    return [data["open"] for data in published(outputs, "ears")]
 
 
 def test_until_the_wake_word_all_sleep_and_what_is_said_is_not_heard() -> None:
     script = Eared(**WORD)
-    assert ears(script.all) == [(False, False)]
+    assert ears(script.all) == [False]
     assert script.state == "asleep"
     script.local("started")
     assert script.state == "asleep"
@@ -296,7 +296,7 @@ def test_the_wake_word_opens_ears_that_close_when_it_has_been_quiet_for_a_while(
     script.all.clear()
     script.local("wake")
     assert published(script.all, "wake") == [{"word": "okay_nabu", "probability": 0.9}]
-    assert ears(script.all) == [(True, True)], "capture has opened them itself"
+    assert ears(script.all) == [True]
     assert script.state == "listening"
     script.wait(7_900)
     script.local("started")
@@ -311,7 +311,7 @@ def test_the_wake_word_opens_ears_that_close_when_it_has_been_quiet_for_a_while(
     assert script.state == "listening"
     script.wait(100)
     assert script.state == "asleep"
-    assert ears(script.all) == [(True, True), (False, False)]
+    assert ears(script.all) == [True, False]
 
 
 def test_with_an_idle_limit_nothing_is_connected_before_the_wake_word() -> None:
@@ -326,16 +326,16 @@ def test_with_an_idle_limit_nothing_is_connected_before_the_wake_word() -> None:
     assert appended(script.open()).endswith(b"".join([*held, *script.frames]))
     assert script.state == "listening"
     script.wait(15_000)  # nobody noticed what was said
-    assert ears(script.wait(8_000)) == [(False, False)]
+    assert ears(script.wait(8_000)) == [False]
     assert Sleep in map(type, script.wait(52_000))
     assert script.state == "asleep"
 
 
 def test_an_order_to_wake_and_a_key_open_the_ears_too() -> None:
     script = Eared(**WORD)
-    assert ears(script.order("wake")) == [(True, False)]
+    assert ears(script.order("wake")) == [True]
     script = Eared(**WORD, mode="push_to_talk")
-    assert ears(script.talk(pressed=True)) == [(True, False)]
+    assert ears(script.talk(pressed=True)) == [True]
     assert script.state == "hearing"
 
 
@@ -353,15 +353,15 @@ def test_the_wake_word_is_refused_where_nothing_may_be_spent() -> None:
     script.out.clear()
     script.local("wake")
     assert [data["message"] for data in published(script.out, "error")] == ["enough for today"]
-    assert ears(script.out)[-1] == (False, False)
+    assert ears(script.out)[-1] is False
     assert Wake() not in script.out
 
 
 def test_a_wake_word_that_is_set_or_dropped_while_it_runs_closes_and_opens_the_ears() -> None:
     script = Eared()
     assert ears(script.all) == []
-    assert ears(script.order("configure", settings=script.settings | WORD)) == [(False, False)]
-    assert ears(script.order("configure", settings=script.settings)) == [(True, False)]
+    assert ears(script.order("configure", settings=script.settings | WORD)) == [False]
+    assert ears(script.order("configure", settings=script.settings)) == [True]
 
 
 # push-to-talk ---------------------------------------------------------------------------------------------------------------

@@ -94,8 +94,7 @@ class _Capture:
                 self._mute(not self._microphone.muted if order.command == "toggle_mute" else order.command == "mute")
                 self._child.answer(order, muted=self._microphone.muted)
             case "ears":
-                self._duck(self._microphone.listen(open=bool(order.args["open"]), now=now_ns()))
-                self._fresh_start()
+                self._listen(open=bool(order.args["open"]))
             case "devices":
                 self._list_devices(order)
             case _:
@@ -108,6 +107,12 @@ class _Capture:
             self._child.refuse(order, Unavailable(error.message))
         else:
             self._child.answer(order, input=[row._asdict() for row in inputs], output=[row._asdict() for row in outputs])
+
+    def _listen(self, *, open: bool) -> None:
+        """Where it is so already, as after the wake word, what is on its way stays there."""
+        if open != self._microphone.listening:
+            self._duck(self._microphone.listen(open=open, now=now_ns()))
+            self._fresh_start()
 
     def _mute(self, muted: bool) -> None:
         if muted and not self._microphone.muted:

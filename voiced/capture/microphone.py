@@ -106,9 +106,13 @@ class Microphone:
         return raised
 
     @property
+    def listening(self) -> bool:
+        return self._ears.open
+
+    @property
     def level_dbfs(self) -> float:
         """Of what was heard last."""
         return FLOOR_DBFS if self.muted else dbfs(self._last)
 
     def facts(self) -> dict[str, Any]:
-        return {"muted": self.muted, "listening": self._ears.open, "echo": self._hearing.facts()}
+        return {"muted": self.muted, "listening": self.listening, "echo": self._hearing.facts()}

@@ -103,19 +103,18 @@ class Door:
             self._turn(shut=bool(word))
         self.word = word
 
-    def open(self, now: MonoNs, *, by_word: bool = False) -> None:
+    def open(self, now: MonoNs) -> None:
         self.opened_ns = now
         if self.shut:
-            self._turn(shut=False, done=by_word)
+            self._turn(shut=False)
 
     def close(self) -> None:
         if self.word:
             self._turn(shut=True)
 
-    def _turn(self, *, shut: bool, done: bool = False) -> None:
-        """`done`: capture has done it already."""
+    def _turn(self, *, shut: bool) -> None:
         self.shut = shut
-        self._out.publish("ears", open=not shut, done=done)
+        self._out.publish("ears", open=not shut)
 
     def due_ns(self, quiet_since_ns: int | None) -> int | None:
         """When it is to be closed."""

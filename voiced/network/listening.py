@@ -60,7 +60,7 @@ class Listening:
     def _woken(self, speech: LocalSpeech, received: int, now: MonoNs) -> None:
         talk = self._talk
         talk.out.publish("wake", word=talk.door.word, probability=round(speech.probability, 3))
-        talk.door.open(now, by_word=True)
+        talk.door.open(now)
         if talk.voice.audible:
             self._take_the_floor(received, now)
         if talk.phase is Phase.ASLEEP and talk.exhausted:
