@@ -151,7 +151,8 @@ def _answering(session: Result, *, asleep: bool) -> str:
 def _device(audio: Result) -> str:
     if not audio["open"]:
         return "not open"
-    return f"{audio['device']}" + (f", {audio['rate']} Hz" if audio["rate"] else "")
+    behind = f" ({audio['endpoint']}{', in place of the one that is set' if audio['fallback'] else ''})" if audio["endpoint"] else ""
+    return f"{audio['device']}{behind}" + (f", {audio['rate']} Hz" if audio["rate"] else "")
 
 
 def _microphone(audio: Result) -> str:

@@ -27,14 +27,14 @@ def test_the_embedded_server_runs_only_where_it_answers() -> None:
 def test_capture_gets_its_sections_and_the_mute() -> None:
     made = settings("capture", world(muted=True, audio__capture__device="Jabra", audio__frame_ms=10, barge_in__mode="local"))
     device = {"device": "Jabra", "channels": 1, "rate": 24000, "hard_mute": False, "frame_ms": 10, "muted": True}
-    clean = {"echo_cancellation": "auto", "noise_suppression": True, "gain_control": False}
+    clean = {"echo_cancellation": "auto", "noise_suppression": True, "gain_control": False, "patient": False}
     barge_in = {"mode": "local", "duck_db": 18.0, "resume_ms": 600, "threshold": 0.5}
     assert made == {"log_level": 20, **device, **clean, "barge_in": barge_in, "wake_word": ""}
 
 
 def test_playback_gets_its_section() -> None:
     device = {"device": "", "channels": 1, "rate": 24000, "buffer_ms": 100, "volume": 100, "landing_ms": 3}
-    assert settings("playback", world()) == {"log_level": 20, **device, "duck_db": 18.0, "earcons": False}
+    assert settings("playback", world()) == {"log_level": 20, **device, "duck_db": 18.0, "earcons": False, "patient": False}
 
 
 def test_network_gets_the_key_and_what_to_say() -> None:
@@ -116,3 +116,11 @@ def test_network_waits_for_the_embedded_servers_address() -> None:
 def test_the_embedded_server_gets_its_own_token_and_no_key() -> None:
     made = settings("embedded", world("sk-1", realtime__provider="embedded", embedded__chat_model="qwen"))
     assert made == {"log_level": 20, "token": "own-token", "voice": "", "chat_url": "", "chat_model": "qwen"}
+
+
+def test_once_the_daemon_was_ready_sound_waits_for_its_devices() -> None:
+    later = world()._replace(was_ready=True)
+    for name in ("capture", "playback"):
+        made = settings(name, later)
+        assert made is not None
+        assert made["patient"] is True

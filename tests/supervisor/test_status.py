@@ -136,7 +136,8 @@ def test_figures_are_kept_as_far_as_the_contract_knows_them() -> None:
     made = status("idle")
     made.beat("capture", {"overruns": 3, "level_dbfs": -31.5, "secret": "no"})
     capture = made.snapshot(1.0, {}, USAGE)["audio"]["capture"]
-    assert capture == {"device": "dev", "rate": 24000, "overruns": 3, "level_dbfs": -31.5, "open": True}
+    shown = {"device": "dev", "endpoint": None, "fallback": False, "rate": 24000, "overruns": 3, "level_dbfs": -31.5, "open": True}
+    assert capture == shown
 
 
 def test_the_snapshot_has_the_rows_of_the_contract() -> None:
@@ -222,3 +223,16 @@ def test_events_tell_the_same_story_as_the_state(news: list[tuple[str, str, Any]
 )
 def test_percentile_by_nearest_rank(values: list[float], percent: int, expected: float | None) -> None:
     assert percentile(values, percent) == expected
+
+
+def test_a_microphone_that_begins_shut_is_not_open() -> None:
+    made = status("idle")
+    made.ready("capture", {"device": "dev", "open": False})
+    assert made.snapshot(1.0, {}, USAGE)["audio"]["capture"]["open"] is False
+    assert made.devices_in_use("input") == []
+
+
+def test_the_sound_servers_device_is_in_use_too() -> None:
+    made = status("idle")
+    made.beat("capture", {"endpoint": "Headset", "fallback": True, "open": True})
+    assert made.devices_in_use("input") == ["dev", "Headset"]

@@ -83,6 +83,11 @@ class Wanted(NamedTuple):
     def is_null(self) -> bool:
         return self.device == "null"
 
+    @property
+    def is_clocked(self) -> bool:
+        """It needs no sound card and no sound server."""
+        return self.is_null or self.file is not None
+
 
 def pick(wanted: str, devices: list[DeviceInfo]) -> DeviceInfo | None:
     """The device that a user means by an index, a name or a part of one; "" means the default one. None: no such."""

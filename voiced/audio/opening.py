@@ -1,10 +1,11 @@
 """Opens the device that a user named, of whatever kind. PortAudio is only loaded where it is meant."""
 
+import os
 from collections.abc import Callable
 from typing import Protocol
 
 from voiced.audio.device import DeviceInfo, InputDevice, OutputDevice, Wanted
-from voiced.errors import DeviceUnknown
+from voiced.errors import DeviceUnknown, VoicedError
 
 #: Closes the device and what it came from.
 Close = Callable[[], None]
@@ -14,8 +15,14 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-def open_output(wanted: Wanted) -> tuple[OutputDevice, Close]:
-    """Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
+#: How a sound server's client library, or ALSA's plugin for it, is told which sink or source ALSA's `pulse` and `pipewire` devices
+#: are to stand for: for PulseAudio's, and for PipeWire's.
+_ENDPOINT_VARIABLES = {"output": ("PULSE_SINK", "PIPEWIRE_NODE"), "input": ("PULSE_SOURCE", "PIPEWIRE_NODE")}
+_USERS_OWN = {name: os.environ.get(name) for names in _ENDPOINT_VARIABLES.values() for name in names}
+
+
+def open_output(wanted: Wanted, endpoint: str = "") -> tuple[OutputDevice, Close]:
+    """The device; or, through the sound server, that sink of it. Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
     if _is_clocked(wanted):
         from voiced.audio.clocked import ClockedOutput
 
@@ -23,13 +30,18 @@ def open_output(wanted: Wanted) -> tuple[OutputDevice, Close]:
         return clocked, clocked.close
     from voiced.audio.portaudio import PortAudio
 
+    _point("output", endpoint)
     library = PortAudio()
-    device = library.open_output(wanted)
+    try:
+        device = library.open_output(wanted, of_server=bool(endpoint))
+    except VoicedError:
+        library.close()
+        raise
     return device, _closing(device, library)
 
 
-def open_input(wanted: Wanted) -> tuple[InputDevice, Close]:
-    """Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
+def open_input(wanted: Wanted, endpoint: str = "") -> tuple[InputDevice, Close]:
+    """The device; or, through the sound server, that source of it. Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
     if _is_clocked(wanted):
         from voiced.audio.clocked import ClockedInput
 
@@ -37,8 +49,13 @@ def open_input(wanted: Wanted) -> tuple[InputDevice, Close]:
         return clocked, clocked.close
     from voiced.audio.portaudio import PortAudio
 
+    _point("input", endpoint)
     library = PortAudio()
-    device = library.open_input(wanted)
+    try:
+        device = library.open_input(wanted, of_server=bool(endpoint))
+    except VoicedError:
+        library.close()
+        raise
     return device, _closing(device, library)
 
 
@@ -53,6 +70,15 @@ def devices() -> tuple[list[DeviceInfo], list[DeviceInfo]]:
         library.close()
 
 
+def _point(direction: str, endpoint: str) -> None:
+    for name in _ENDPOINT_VARIABLES[direction]:
+        value = endpoint or _USERS_OWN[name]
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def _closing(*in_turn: Closable) -> Close:
     def close() -> None:
         for each in in_turn:
@@ -64,4 +90,4 @@ def _closing(*in_turn: Closable) -> Close:
 def _is_clocked(wanted: Wanted) -> bool:
     if wanted.file == "":
         raise DeviceUnknown("`file:` needs a path, as in file:/tmp/sound.wav")
-    return wanted.is_null or wanted.file is not None
+    return wanted.is_clocked

@@ -22,6 +22,10 @@ _INVALID_CHANNELS = -9998
 _INVALID_DEVICE = -9996
 _INPUT_OVERFLOWED = -9981
 _SYSTEM_ALSA_CONF = "/usr/share/alsa/alsa.conf"
+#: ALSA's devices that stand for a sound server.
+_OF_SERVER = ("pulse", "pipewire")
+#: Asked once a frame: a device that answers this often in a row with nothing but an error is gone. Half a second.
+_ERRORS_IN_A_ROW = 25
 ALSA_DIR = os.path.join(os.path.dirname(__file__), "alsa")
 
 
@@ -84,15 +88,15 @@ class PortAudio:
             if int(row[direction.channels]) > 0
         ]
 
-    def open_output(self, wanted: Wanted) -> OutputDevice:
-        """Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
-        info = self._find(wanted, OUTPUT)
+    def open_output(self, wanted: Wanted, *, of_server: bool = False) -> OutputDevice:
+        """The device that is wanted, or that of the sound server. Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
+        info = self._of_server(OUTPUT) if of_server else self._find(wanted, OUTPUT)
         stream, format = self._open(info, wanted, OUTPUT, wanted.buffer_frames // _PERIODS)
         return _Output(info.name, stream, format, wanted.buffer_frames * format.rate // wanted.rate)
 
-    def open_input(self, wanted: Wanted) -> InputDevice:
-        """Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
-        info = self._find(wanted, INPUT)
+    def open_input(self, wanted: Wanted, *, of_server: bool = False) -> InputDevice:
+        """The device that is wanted, or that of the sound server. Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused."""
+        info = self._of_server(INPUT) if of_server else self._find(wanted, INPUT)
         stream, format = self._open(info, wanted, INPUT, wanted.buffer_frames)
         return _Input(info.name, stream, format)
 
@@ -110,6 +114,11 @@ class PortAudio:
             )
         names = ", ".join(device.name for device in devices)
         raise DeviceUnknown(f"no {direction.word} device like {wanted.device!r}; there are: {names} (set {direction.key})")
+
+    def _of_server(self, direction: Direction) -> DeviceInfo:
+        devices = self.devices(direction)
+        found = next((device for name in _OF_SERVER for device in devices if device.name == name), None)
+        return found or self._find(Wanted("", 0, 0, 0), direction)
 
     def _open(self, info: DeviceInfo, wanted: Wanted, direction: Direction, period: int) -> tuple[Any, OpenFormat]:
         """The rate asked for, else the device's own; the channels asked for, else its own one or two."""
@@ -216,11 +225,15 @@ class _Input(_Stream):
     def __init__(self, name: str, wrapper: Any, format: OpenFormat) -> None:
         super().__init__(name, wrapper, format)
         self.overruns = 0
+        self._errors_in_a_row = 0
 
     def readable(self) -> int:
         frames: int = pa.get_stream_read_available(self._stream)
         self.overruns += frames == _INPUT_OVERFLOWED
-        return max(0, frames)  # other errors: the device gives nothing, which the caller notices
+        self._errors_in_a_row = self._errors_in_a_row + 1 if frames < 0 and frames != _INPUT_OVERFLOWED else 0
+        if self._errors_in_a_row >= _ERRORS_IN_A_ROW:
+            raise DeviceLost(f"{self.name} gives no sound any more (PortAudio's error {frames})")
+        return max(0, frames)
 
     def read(self, frames: int) -> bytes:
         try:

@@ -10,7 +10,7 @@ from voiced.supervisor.provider import Provider, with_model
 from voiced.supervisor.tools import choice, tools
 
 #: Settings that change by themselves while a process runs, and reach it in other ways.
-OF_THE_MOMENT = ("log_level", "muted", "history", "exhausted")
+OF_THE_MOMENT = ("log_level", "muted", "history", "exhausted", "patient")
 
 
 class World(NamedTuple):
@@ -33,6 +33,8 @@ class World(NamedTuple):
     exhausted: str = ""
     #: Where recordings of the wire go; "" = none are made.
     record_dir: str = ""
+    #: The daemon was ready once: what is missing now was there, and may come back.
+    was_ready: bool = False
 
 
 class Row(NamedTuple):
@@ -69,6 +71,7 @@ def _capture(world: World) -> dict[str, Any]:
         "barge_in": world.config.section("barge_in"),
         "wake_word": world.config["wake.word"],
         "muted": world.muted,
+        "patient": world.was_ready,
     }
 
 
@@ -78,6 +81,7 @@ def _playback(world: World) -> dict[str, Any]:
         **world.config.section("audio.playback"),
         "duck_db": world.config["barge_in.duck_db"],
         "earcons": world.config["audio.earcons"],
+        "patient": world.was_ready,
     }
 
 

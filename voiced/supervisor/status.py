@@ -27,9 +27,11 @@ _SESSION: dict[str, Any] = {
     "profile": None,
 }
 _AUDIO: dict[str, dict[str, Any]] = {
-    "capture": {"device": None, "rate": None, "overruns": 0, "level_dbfs": None, "open": False},
+    "capture": {"device": None, "endpoint": None, "fallback": False, "rate": None, "overruns": 0, "level_dbfs": None, "open": False},
     "playback": {
         "device": None,
+        "endpoint": None,
+        "fallback": False,
         "rate": None,
         "underruns": 0,
         "queued_ms": 0,
@@ -39,7 +41,7 @@ _AUDIO: dict[str, dict[str, Any]] = {
     },
 }
 #: Fields of _AUDIO that are of the moment.
-_GAUGES = ("queued_ms", "latency_ms", "level_dbfs")
+_GAUGES = ("endpoint", "queued_ms", "latency_ms", "level_dbfs")
 #: Flushes that the percentiles are taken over: a day of heavy use, and some KiB.
 _FLUSHES_KEPT = 1000
 #: States in which the assistant only waits for the user, so that a muted microphone is what matters.
@@ -135,7 +137,7 @@ class Status:
         """A process opened its device or session."""
         self._take(name, detail)
         if name in self._audio:
-            self._audio[name]["open"] = True
+            self._audio[name]["open"] = bool(detail.get("open", True))  # a microphone may begin shut
         elif name == "network":
             self._session["connected"] = True
         self._refused.discard(name)
@@ -208,10 +210,10 @@ class Status:
         """The `level` event."""
         return {"input_dbfs": self._audio["capture"]["level_dbfs"], "output_dbfs": self._output_dbfs}
 
-    def device_in_use(self, direction: str) -> str | None:
-        """The name of the open `input` or `output` device."""
+    def devices_in_use(self, direction: str) -> list[str]:
+        """The name of the open `input` or `output` device, and of the sound server's behind it."""
         audio = self._audio["capture" if direction == "input" else "playback"]
-        return audio["device"] if audio["open"] else None
+        return [audio[field] for field in ("device", "endpoint") if audio[field] and audio["open"]]
 
     def _barge_in(self) -> dict[str, Any]:
         latencies = sorted(self._latencies_ms)

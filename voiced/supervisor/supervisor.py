@@ -146,6 +146,7 @@ class Supervisor:
             self._books.history,
             self._books.exhausted,
             self._books.record_dir,
+            self._was_ready,
         )
 
     def heard(self, member: Member, message: Message) -> None:
@@ -206,7 +207,7 @@ class Supervisor:
         if self._was_ready or not self._status.all_ready:
             return
         self._was_ready = True
-        devices = [self._status.device_in_use(direction) or "none" for direction in ("input", "output")]
+        devices = [next(iter(self._status.devices_in_use(direction)), "none") for direction in ("input", "output")]
         self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
         took_s = self._now() - self._started_s
         self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`")
@@ -324,9 +325,9 @@ class Supervisor:
         """Capture lists the devices; which are open, playback knows for the other half."""
         if command == "devices":
             for direction in ("input", "output"):
-                open_one = self._status.device_in_use(direction)
+                in_use = self._status.devices_in_use(direction)
                 for device in result.get(direction, []):
-                    device["in_use"] = device.get("name") == open_one
+                    device["in_use"] = device.get("name") in in_use
         return result
 
     def _set_pace(self) -> None:

@@ -1,0 +1,85 @@
+"""Opens the device that is wanted, or one that stands in for it; a process whose devices are all away waits for one.
+
+At the daemon's start a device that is not there is a mistake to be told at once. Later (`patient`) it was unplugged, or
+the sound server is being restarted: then whoever waits here is there again a moment after the device is, with nothing to
+load any more.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from voiced.audio.device import Wanted
+from voiced.audio.opening import Close
+from voiced.audio.presence.watch import Presence
+from voiced.child import Child, now_ns
+from voiced.errors import DeviceLost, DeviceUnavailable, DeviceUnknown, VoicedError
+from voiced.messages import MonoNs, Order
+
+D = TypeVar("D")
+Open = Callable[[Wanted, str], tuple[D, Close]]
+
+#: How long a sound server may take to tell what it has, before a name is looked for without it.
+_TELLS_WITHIN_S = 1.0
+#: Something may have changed that nobody told: another program let go of the device.
+_TRY_AGAIN_NS = 5_000_000_000
+_WARNING = 30  # logging's number, without its import
+
+
+def open_wanted(presence: Presence, wanted: Wanted, open_device: Open[D], *, patient: bool) -> tuple[D, Close]:
+    """The sound server's endpoint of that name, else PortAudio's device; else, for the `patient`, the default.
+
+    Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused.
+    """
+    if not wanted.device or wanted.is_clocked:
+        device = open_device(wanted, "")
+        presence.opened()
+        return device
+    scene = presence.await_scene(_TELLS_WITHIN_S)
+    chosen = presence.chosen(scene)
+    fell_back = False
+    try:
+        device = open_device(wanted, chosen.name if chosen else "")
+    except DeviceUnknown as error:
+        if not patient:
+            there = ", ".join(endpoint.description for endpoint in scene.endpoints) if scene else ""
+            raise DeviceUnknown(error.message + (f"; the sound server has: {there}" if there else "")) from error
+        device, fell_back = open_device(wanted._replace(device=""), ""), True
+    presence.opened(fell_back=fell_back)
+    return device
+
+
+def await_wanted(
+    child: Child, presence: Presence, wanted: Wanted, open_device: Open[D], obey: Callable[[Order], None]
+) -> tuple[D, Close] | None:
+    """The same, and where there is none the `patient` wait for it, obeying orders. None: told to stop meanwhile.
+
+    Raises what open_wanted does, where the process is not patient.
+    """
+    patient = child.settings["patient"]
+    told = ""
+    while not child.stopping:
+        changes = presence.changes
+        try:
+            return open_wanted(presence, wanted, open_device, patient=patient)
+        except (DeviceUnavailable, DeviceLost) as error:
+            if not patient:
+                raise
+            told = _tell(child, error, told)
+        _wait_for_change(child, presence, changes, obey)
+    return None
+
+
+def _tell(child: Child, error: VoicedError, told: str) -> str:
+    if error.message != told:
+        child.log(_WARNING, f"{error.message}; waiting for it")
+    return error.message
+
+
+def _wait_for_change(child: Child, presence: Presence, changes: int, obey: Callable[[Order], None]) -> None:
+    until_ns = now_ns() + _TRY_AGAIN_NS
+    while not child.stopping and presence.changes == changes and now_ns() < until_ns:
+        child.wait(presence.wake_in_ms(MonoNs(now_ns())))
+        for order in child.orders():
+            obey(order)
+        child.beat(dict, now_ns())
+        presence.look(now_ns())
