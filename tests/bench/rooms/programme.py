@@ -58,19 +58,22 @@ def jobs(split: Split, amount: float) -> list[Job]:
     def some(full: int) -> range:
         return range(max(1, round(full * amount)))
 
+    def few(full: int) -> int:
+        return max(4, round(full * amount))
+
     far = [Job(f"far {kind}", Scene("far", kind, split, seed)) for kind in WITH_ECHO for seed in some(10)]
     far += [Job("far headphones", Scene("far", "headphones", split, seed)) for seed in some(2)]
     said = [
-        Job(f"said {name} {ratio:+.0f} dB", Scene("interrupted", _of(kinds, seed), split, 100 + seed, ratio))
+        Job(f"said {name} {ratio:+.0f} dB", Scene("interrupted", _of(kinds, seed), split, 100 + seed, ratio, few(20)))
         for name, kinds, ratios in _SAID
         for ratio in ratios
-        for seed in some(5)
+        for seed in range(5)
     ]
     cold = [Job("cold 0 dB", Scene("cold", _of(_COLD, seed), split, 200 + seed)) for seed in some(100)]
-    alone = [Job("said alone", Scene("alone", "room", split, 400 + seed)) for seed in some(3)]
-    noises = [Job("transients", Scene("transients", "room", split, 500 + seed, (0, 12, 0)[seed % 3], number=18)) for seed in some(6)]
+    alone = [Job("said alone", Scene("alone", "room", split, 400 + seed, number=few(20))) for seed in range(3)]
+    noises = [Job("transients", Scene("transients", "room", split, 500 + seed, (0, 12, 0)[seed % 3], few(18))) for seed in range(6)]
     echo = [Job(f"echo {kind}", _echo_scene(kind, split, 600 + seed)) for kind in _ECHO_DB for seed in some(4)]
-    words = [Job("words", Scene("interrupted", "room", split, 700 + seed, 0.0)) for seed in some(3)]
+    words = [Job("words 0 dB", Scene("interrupted", "room", split, 700 + seed, 0.0, few(18))) for seed in range(4)]
     delay = [Job("delay", Scene("alone", "headphones", split, 800, number=3))]
     return delay + echo + words + far + said + cold + alone + noises
 
@@ -134,8 +137,8 @@ def _outcome(job: Job, stream: Stream, engine: str) -> Outcome:
         return outcome._replace(delay_ms=score.delay_of(track.sound, stream.near) * 1000 / RATE_HZ)
     if job.figure.startswith("echo "):
         return outcome._replace(echo_left_db=_echo_left(track, stream))
-    if job.figure == "words":
-        return outcome._replace(words=transcripts.errors(track.sound, stream))
+    if job.figure.startswith("words"):
+        return outcome._replace(words=transcripts.errors(track, outcome.confirmed, stream))
     return outcome
 
 

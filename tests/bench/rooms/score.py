@@ -25,6 +25,7 @@ class Track(NamedTuple):
     """An engine's run over a stream."""
 
     sound: Samples  # what goes on the wire
+    clear: Samples | None  # what is sent along of the time before a confirmation, where an engine has that
     at: NDArray[np.intp]  # of each decision: the samples that had been taken when it was told
     suspected: NDArray[np.bool_]
     confirmed: NDArray[np.bool_]
@@ -40,18 +41,21 @@ class Heard(NamedTuple):
 
 def run(engine: Engine, stream: Stream) -> Track:
     """Gives the stream to the engine in blocks of 20 ms, as capture does."""
-    sounds, at, suspected, confirmed = [], [], [], []
+    sounds, clears, at, suspected, confirmed = [], [], [], [], []
     since = time.process_time()
     for begin in range(0, len(stream.near), BLOCK):
         told = engine.process(stream.near[begin : begin + BLOCK], stream.far[begin : begin + BLOCK])
         sounds.append(told.sound)
+        if (clear := getattr(told, "clear", None)) is not None:
+            clears.append(clear)
         for decision in told.decisions:
             at.append(begin + BLOCK)
             suspected.append(decision.suspected)
             confirmed.append(decision.confirmed)
     cpu_s = time.process_time() - since
     per_piece = cpu_s * 1e6 / (len(stream.near) / (RATE_HZ // 100))
-    return Track(np.concatenate(sounds), np.array(at, np.intp), np.array(suspected, bool), np.array(confirmed, bool), per_piece)
+    flags = np.array(suspected, bool), np.array(confirmed, bool)
+    return Track(np.concatenate(sounds), np.concatenate(clears) if clears else None, np.array(at, np.intp), *flags, per_piece)
 
 
 def heard(at: NDArray[np.intp], flags: NDArray[np.bool_], stream: Stream) -> Heard:

@@ -18,7 +18,7 @@ _NOISE_DBFS = -60.0
 _FAR_DBFS = -20.0
 _LEAD_S = 0.5
 #: Echo of the far-only streams, relative to what was handed to the device.
-_ECHOES_DB = (-20.0, -13.0, -6.0, 0.0)
+_ECHOES_DB = (-6.0, 0.0, -13.0, -20.0)
 _WARM_S = 6.0
 
 #: `far`: three answers and the silences between, the user silent. `interrupted`: an answer without end, and the user every

@@ -31,7 +31,7 @@ class Speaker(NamedTuple):
     engine: str  # "hibari", "flite" or "espeak-ng"
     voice: str
     pitch: float = 1.0  # by which pitch and formants are raised; the tempo stays
-    transcribable: bool = True  # espeak-ng's words are lost on recognisers (signal-packages 5)
+    transcribable: bool = True  # the recogniser understands the words when nothing disturbs (espeak-ng's: signal-packages 5)
 
 
 FAR: dict[Split, tuple[Speaker, ...]] = {
@@ -48,7 +48,7 @@ NEAR: dict[Split, tuple[Speaker, ...]] = {
     "held": (
         Speaker("flite", "rms"),
         Speaker("hibari", "heart", 1.08),
-        Speaker("flite", "awb"),
+        Speaker("flite", "awb", transcribable=False),
         Speaker("hibari", "heart", 0.79),
         Speaker("espeak-ng", "en-gb-scotland+f5", transcribable=False),
     ),
