@@ -103,6 +103,10 @@ class Client:
     def wake(self) -> dict[str, Any]:
         return self.call("wake")
 
+    def volume(self, level: int | None = None) -> int:
+        """Percent, after it was set to `level` where that is given."""
+        return int(self.call("volume", level=level)["volume"])
+
     def devices(self) -> dict[str, Any]:
         return self.call("devices")
 

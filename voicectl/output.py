@@ -71,6 +71,10 @@ def _accepted(result: Result) -> Iterator[str]:
     yield "accepted"
 
 
+def _volume(result: Result) -> Iterator[str]:
+    yield f"volume {result['volume']} %"
+
+
 def _wake(result: Result) -> Iterator[str]:
     yield "awake" if result.get("connected") else "waking up"
 
@@ -156,13 +160,27 @@ def _device(audio: Result) -> str:
 
 
 def _microphone(audio: Result) -> str:
+    if not audio["open"]:
+        return _device(audio)
     level = f", {audio['level_dbfs']:.0f} dBFS" if audio["level_dbfs"] is not None else ""
-    return _device(audio) + level + _count(audio["overruns"], "overrun")
+    asleep = "" if audio["listening"] else ", waits for the wake word"
+    return _device(audio) + level + _echo(audio["echo"] or {}) + asleep + _count(audio["overruns"], "overrun")
+
+
+def _echo(echo: Result) -> str:
+    if echo.get("canceller") == "system":
+        return ", echo cancelled by the sound server"
+    known = echo.get("canceller") == "ours" and echo["converged"] and echo["erle_db"] is not None
+    return f", echo {echo['erle_db']:.0f} dB lower" if known else ""
 
 
 def _loudspeaker(audio: Result) -> str:
+    if not audio["open"]:
+        return _device(audio)
     queued = f", {_ms(audio['queued_ms'])} still to say" if audio["queued_ms"] else ""
-    return _device(audio) + queued + _count(audio["underruns"], "underrun")
+    volume = f", {audio['volume']} %" if audio["volume"] != 100 else ""
+    lowered = ", lowered" if audio["ducked"] else ""
+    return _device(audio) + volume + queued + lowered + _count(audio["underruns"], "underrun")
 
 
 def _barge_in(figures: Result) -> str:
@@ -282,6 +300,7 @@ _LINES: dict[str, Callable[[Result], Iterator[str]]] = {
     "say": _accepted,
     "talk": _talk,
     "wake": _wake,
+    "volume": _volume,
     "devices": _devices,
     "transcript": _transcript,
     "usage": _usage,

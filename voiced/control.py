@@ -146,7 +146,11 @@ EVENTS: dict[str, Topic] = {
     for topic in (
         Topic("status", "The whole state: a snapshot on subscription.", STATUS_FIELDS),
         Topic("state", "The daemon's state changed.", ("state", "previous")),
-        Topic("speech.started", "The user started to speak.", ("item_id", "audio_ms", "source")),
+        Topic(
+            "speech.started",
+            "The user started to speak. What was heard here first is told again when the server names its item.",
+            ("item_id", "audio_ms", "source"),
+        ),
         Topic("speech.stopped", "The user stopped speaking.", ("item_id", "audio_ms", "source")),
         Topic("flush", "The assistant was silenced.", ("epoch", "reason", "item_id", "played_ms", "dropped_ms", "latency_ms")),
         Topic("duck", "The assistant lowered its voice because somebody may be speaking, or raised it again.", ("lowered", "latency_ms")),

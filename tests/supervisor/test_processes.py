@@ -37,6 +37,12 @@ def test_playback_gets_its_section() -> None:
     assert settings("playback", world()) == {"log_level": 20, **device, "duck_db": 18.0, "earcons": False, "patient": False}
 
 
+def test_a_volume_that_was_chosen_goes_before_that_of_the_settings() -> None:
+    made = settings("playback", world(audio__playback__volume=80)._replace(volume=0))
+    assert made is not None
+    assert made["volume"] == 0
+
+
 def test_network_gets_the_key_and_what_to_say() -> None:
     made = settings("network", world("sk-1", realtime__language="de", turn__silence_ms=700))
     assert made is not None
@@ -53,7 +59,8 @@ def test_network_gets_the_settings_of_the_whole_session() -> None:
     session = {"speed", "instructions", "language", "transcription_model", "noise_reduction", "reasoning_effort", "max_output_tokens"}
     session |= {"tool_choice", "truncation", "retention_ratio", "context_chars", "rollover_s", "idle_disconnect_s", "report_aloud"}
     turn = {"mode", "detection", "threshold", "prefix_padding_ms", "silence_ms", "idle_timeout_ms", "eagerness", "talk_limit_s"}
-    assert set(made) == reach | session | turn | {"tools", "mcp", "history", "exhausted", "record_dir", "record_refused", "secrets"}
+    ears = {"wake_word", "listen_s"}
+    assert set(made) == reach | session | turn | ears | {"tools", "mcp", "history", "exhausted", "record_dir", "record_refused", "secrets"}
     assert msgpack.unpackb(msgpack.packb(made)) == made, "as it is after the way to the process"
 
 

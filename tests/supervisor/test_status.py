@@ -120,8 +120,8 @@ def test_a_session_that_sleeps_from_the_start_keeps_nobody_waiting() -> None:
 
 def test_barge_in_is_counted_where_something_was_stopped() -> None:
     made = status("idle")
-    for latency_ms in (1.0, 3.0, 2.0, None):
-        made.published("network", "flush", {"epoch": 1, "reason": "speech_started", "latency_ms": latency_ms})
+    for reason, latency_ms in (("speech_started", 1.0), ("local", 3.0), ("local", 2.0), ("speech_started", None)):
+        made.published("network", "flush", {"epoch": 1, "reason": reason, "latency_ms": latency_ms})
     made.published("network", "flush", {"epoch": 2, "reason": "interrupt", "latency_ms": 9.0})  # no barge-in: somebody pressed a key
     assert made.snapshot(1.0, {}, USAGE)["barge_in"] == {"count": 3, "last_ms": 2.0, "p50_ms": 2.0, "p95_ms": 3.0, "max_ms": 3.0}
 
@@ -137,7 +137,43 @@ def test_figures_are_kept_as_far_as_the_contract_knows_them() -> None:
     made.beat("capture", {"overruns": 3, "level_dbfs": -31.5, "secret": "no"})
     capture = made.snapshot(1.0, {}, USAGE)["audio"]["capture"]
     shown = {"device": "dev", "endpoint": None, "fallback": False, "rate": 24000, "overruns": 3, "level_dbfs": -31.5, "open": True}
-    assert capture == shown
+    assert capture == shown | {"listening": True, "echo": None}
+
+
+def test_a_microphone_that_mute_has_closed_is_shown_as_closed() -> None:
+    made = status("idle")
+    made.beat("capture", {"open": False, "muted": True})
+    assert made.snapshot(1.0, {}, USAGE)["audio"]["capture"]["open"] is False
+    assert made.devices_in_use("input") == []
+
+
+def test_what_the_echo_canceller_and_the_duck_do_is_shown_while_their_processes_run() -> None:
+    made = status("idle")
+    made.beat("capture", {"listening": False, "echo": {"canceller": "ours", "erle_db": 30.0}})
+    made.beat("playback", {"volume": 60, "ducked": True})
+    audio = made.snapshot(1.0, {}, USAGE)["audio"]
+    assert (audio["capture"]["listening"], audio["capture"]["echo"]["erle_db"]) == (False, 30.0)
+    assert (audio["playback"]["volume"], audio["playback"]["ducked"]) == (60, True)
+    for name in ("capture", "playback"):
+        made.process(name, State.BACKOFF, None, 1, "", 2.0)
+    audio = made.snapshot(1.0, {}, USAGE)["audio"]
+    assert (audio["capture"]["echo"], audio["playback"]["ducked"]) == (None, False)
+
+
+def test_the_volume_that_was_chosen_is_known() -> None:
+    made = status("idle")
+    assert made.volume is None
+    made.answered("playback", {"volume": 40})
+    assert made.volume == made.snapshot(1.0, {}, USAGE)["audio"]["playback"]["volume"] == 40
+
+
+def test_levels_come_with_the_heartbeats_of_playback_while_capture_is_away() -> None:
+    made = status("idle")
+    assert made.metering == "capture"
+    made.process("capture", State.BACKOFF, None, 1, "", 2.0)
+    assert made.metering == "playback"
+    made.beat("playback", {"level_dbfs": -20.0})
+    assert made.levels() == {"input_dbfs": None, "output_dbfs": -20.0}
 
 
 def test_the_snapshot_has_the_rows_of_the_contract() -> None:

@@ -76,6 +76,25 @@ def test_status_in_the_middle_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[8].endswith(", 2 restarts")
 
 
+def test_status_of_sound_that_is_lowered_cancelled_and_asleep(capsys: pytest.CaptureFixture[str]) -> None:
+    made = status()
+    for name in ("capture", "playback"):
+        made.process(name, State.READY, 8, 0, "", 1.0)
+        made.ready(name, {"device": "Jabra", "rate": 48000})
+    echo = {"canceller": "ours", "erle_db": 31.4, "delay_ms": 40.0, "drift_ppm": None, "converged": True}
+    made.beat("capture", {"echo": echo, "listening": False})
+    made.beat("playback", {"volume": 60, "ducked": True})
+    lines = shown(capsys, "status", made.snapshot(1.0, {}, USAGE))
+    assert lines[2:4] == [
+        "microphone   Jabra, 48000 Hz, echo 31 dB lower, waits for the wake word",
+        "loudspeaker  Jabra, 48000 Hz, 60 %, lowered",
+    ]
+    made.beat("capture", {"echo": echo | {"canceller": "system"}, "listening": True})
+    assert shown(capsys, "status", made.snapshot(1.0, {}, USAGE))[2].endswith("48000 Hz, echo cancelled by the sound server")
+    made.beat("capture", {"echo": echo | {"canceller": "off"}, "open": False})
+    assert shown(capsys, "status", made.snapshot(1.0, {}, USAGE))[2] == "microphone   not open"
+
+
 def answering(capsys: pytest.CaptureFixture[str], made: Status) -> list[str]:
     lines = shown(capsys, "status", made.snapshot(1.0, {}, USAGE))
     return [line[13:] for line in lines[:2]]
@@ -167,6 +186,7 @@ def test_devices_mark_the_one_in_use(capsys: pytest.CaptureFixture[str]) -> None
         ("talk", {"pressed": False}, "your turn is over"),
         ("wake", {"connected": True}, "awake"),
         ("wake", {"connected": False}, "waking up"),
+        ("volume", {"volume": 80}, "volume 80 %"),
         ("tool_result", {"accepted": True}, "accepted"),
         ("approve", {"accepted": False}, "too late: nobody waits for it"),
         ("record", {"recording": True, "path": "/x"}, "recording to /x"),

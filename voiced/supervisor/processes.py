@@ -10,7 +10,7 @@ from voiced.supervisor.provider import Provider, with_model
 from voiced.supervisor.tools import choice, tools
 
 #: Settings that change by themselves while a process runs, and reach it in other ways.
-OF_THE_MOMENT = ("log_level", "muted", "history", "exhausted", "patient")
+OF_THE_MOMENT = ("log_level", "muted", "volume", "history", "exhausted", "patient")
 
 
 class World(NamedTuple):
@@ -35,6 +35,8 @@ class World(NamedTuple):
     record_dir: str = ""
     #: The daemon was ready once: what is missing now was there, and may come back.
     was_ready: bool = False
+    #: Percent that somebody chose while it runs, and that outlives playback's process; None = as the settings have it.
+    volume: int | None = None
 
 
 class Row(NamedTuple):
@@ -79,6 +81,7 @@ def _playback(world: World) -> dict[str, Any]:
     return {
         "log_level": world.log_level,
         **world.config.section("audio.playback"),
+        **({} if world.volume is None else {"volume": world.volume}),
         "duck_db": world.config["barge_in.duck_db"],
         "earcons": world.config["audio.earcons"],
         "patient": world.was_ready,

@@ -27,7 +27,17 @@ _SESSION: dict[str, Any] = {
     "profile": None,
 }
 _AUDIO: dict[str, dict[str, Any]] = {
-    "capture": {"device": None, "endpoint": None, "fallback": False, "rate": None, "overruns": 0, "level_dbfs": None, "open": False},
+    "capture": {
+        "device": None,
+        "endpoint": None,
+        "fallback": False,
+        "rate": None,
+        "overruns": 0,
+        "level_dbfs": None,
+        "open": False,
+        "listening": True,
+        "echo": None,
+    },
     "playback": {
         "device": None,
         "endpoint": None,
@@ -37,11 +47,14 @@ _AUDIO: dict[str, dict[str, Any]] = {
         "queued_ms": 0,
         "latency_ms": None,
         "volume": 100,
+        "ducked": False,
         "open": False,
     },
 }
 #: Fields of _AUDIO that are of the moment.
-_GAUGES = ("endpoint", "queued_ms", "latency_ms", "level_dbfs")
+_GAUGES = ("endpoint", "queued_ms", "latency_ms", "level_dbfs", "ducked", "echo")
+#: Reasons of flushes that are barge-ins: the server's ear, and ours.
+_BY_VOICE = ("speech_started", "local")
 #: Flushes that the percentiles are taken over: a day of heavy use, and some KiB.
 _FLUSHES_KEPT = 1000
 #: States in which the assistant only waits for the user, so that a muted microphone is what matters.
@@ -72,6 +85,7 @@ class Status:
         now_s: float,
     ) -> None:
         self.muted = False
+        self.volume: int | None = None  # percent, where somebody chose it
         self._version = version
         self._pid = pid
         self._started_s = now_s
@@ -156,6 +170,8 @@ class Status:
         """A process carried out a command."""
         if name == "capture" and isinstance(result.get("muted"), bool):
             self.muted = result["muted"]
+        elif name == "playback" and isinstance(result.get("volume"), int):
+            self.volume = self._audio[name]["volume"] = result["volume"]
         return self._changes()
 
     def published(self, name: str, topic: str, data: Mapping[str, Any]) -> list[Emission]:
@@ -171,7 +187,7 @@ class Status:
                 self._refused.discard(name)
             elif data.get("reason"):
                 self._session["last_error"] = data["reason"]
-        elif topic == "flush" and data.get("reason") == "speech_started" and isinstance(data.get("latency_ms"), int | float):
+        elif topic == "flush" and data.get("reason") in _BY_VOICE and isinstance(data.get("latency_ms"), int | float):
             self._flushes += 1
             self._latencies_ms.append(data["latency_ms"])
         return [(topic, dict(data)), *self._changes()]
@@ -209,6 +225,12 @@ class Status:
     def levels(self) -> dict[str, float | None]:
         """The `level` event."""
         return {"input_dbfs": self._audio["capture"]["level_dbfs"], "output_dbfs": self._output_dbfs}
+
+    @property
+    def metering(self) -> str:
+        """Whose heartbeats bring the `level` event."""
+        capture = self._processes.get("capture")
+        return "capture" if capture is not None and capture.state is State.READY else "playback"
 
     def devices_in_use(self, direction: str) -> list[str]:
         """The name of the open `input` or `output` device, and of the sound server's behind it."""

@@ -15,6 +15,7 @@ from voiced.messages import Answer, Failed, Heartbeat, Message, Order, Publish, 
 from voiced.secret import secret_variables
 from voiced.supervisor import log
 from voiced.supervisor.books import Books
+from voiced.supervisor.earcons import MUTED, Earcons
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
 from voiced.supervisor.notify import Notifier
@@ -30,6 +31,8 @@ from voiced.supervisor.status import Emission, Status
 #: Waking this much later than asked is no delay of a busy machine any more.
 _OVERSLEPT_S = 0.5
 _LONGEST_WAIT_MS = 60_000.0
+#: Orders: the microphone is let in, or not until the wake word; a short sound.
+EARS, EARCON = "ears", "earcon"
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _METERED = ("capture", "playback")
 #: The conversation's own comings and goings are for events, not for a log.
@@ -60,6 +63,8 @@ class Supervisor:
         self._fatal: VoicedError | None = None
         self._status_changed = False
         self._metered = False  # somebody looks at `level` events
+        self._earcons = Earcons()
+        self._ears_open: bool | None = None  # None: no wake word is waited for
 
         self._poller = Poller()
         self._bus = Bus(directory)
@@ -103,6 +108,8 @@ class Supervisor:
                     self._household.excuse()
                 self._keep_time()
                 if self._status_changed or self._status.muted != told_muted:
+                    if self._status.muted and not told_muted:
+                        self._sound(MUTED)
                     if self._status.answering in ("", self._settings.now.provider.name):
                         self._household.dismiss_unwanted()  # a server that the network does without by now
                     self._status_changed, told_muted = False, self._status.muted
@@ -147,6 +154,7 @@ class Supervisor:
             self._books.exhausted,
             self._books.record_dir,
             self._was_ready,
+            self._status.volume,
         )
 
     def heard(self, member: Member, message: Message) -> None:
@@ -158,7 +166,7 @@ class Supervisor:
                 self._check_ready()
             case Heartbeat(stats):
                 self._emit(self._status.beat(name, stats))
-                if self._metered and name == "capture":
+                if self._metered and name == self._status.metering:
                     self._events.publish("level", self._status.levels())
             case Publish(topic, data):
                 self._published(member, topic, data)
@@ -180,6 +188,9 @@ class Supervisor:
         match topic:
             case "state" if data["state"] == "offline":
                 member.begun = True
+            case "ears":
+                self._ears_open = data["open"]
+                self._order("capture", EARS, open=data["open"])
             case "spent":
                 self._account(self._books.spent(data, time.time()))
             case "turn":
@@ -199,6 +210,8 @@ class Supervisor:
         self._say(log.DEBUG, member.name, "ready")
         if self._metered and member.name in _METERED:
             self._order_pace(member.name)
+        if member.name == "capture" and self._ears_open is not None:
+            self._order(member.name, EARS, open=self._ears_open)
         self._household.settle()
         self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
         self._status_changed = True
@@ -256,6 +269,8 @@ class Supervisor:
         self._household.tell_level()
         self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"))
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
+        if "audio.playback.volume" in changed:
+            self._order("playback", "volume", level=config["audio.playback.volume"])
         self._account(self._books.configure(config, time.time()))
         self._status_changed = True
         self._household.man(self._table(provider))
@@ -340,9 +355,13 @@ class Supervisor:
     def _order_pace(self, name: str) -> None:
         self._order(name, PACE, beats_per_s=10 if self._metered else 2)
 
-    def _order(self, name: str, command: str, **args: Any) -> bool:
+    def _order(self, name: str, command: str, /, **args: Any) -> bool:
         """An order whose answer nobody waits for."""
         return self._household.order(name, Order(0, command, args))
+
+    def _sound(self, earcon: str | None) -> None:
+        if earcon is not None and self._settings.now.config["audio.earcons"]:
+            self._order("playback", EARCON, name=earcon)
 
     def _snapshot(self) -> dict[str, Any]:
         used = {pid: figures(pid) for pid in self._status.pids()}
@@ -351,6 +370,7 @@ class Supervisor:
     def _emit(self, emissions: Iterable[Emission]) -> None:
         for topic, data in emissions:
             self._events.publish(topic, data)
+            self._sound(self._earcons.due(topic, data, self._now()))
             self._status_changed |= topic in ("state", "process", "session")
             if topic == "state":
                 self._notify.tell(STATUS=data["state"])

@@ -14,6 +14,7 @@ def _steady(child: Child) -> None:
     if settings.get("fail"):
         raise DeviceUnknown(settings["fail"])
     muted = bool(settings.get("muted"))
+    volume = settings.get("volume")
     orders: list[Any] = []  # those that only a network process gets from its supervisor
     child.level_changed = lambda level: orders.append(["log_level", level])
     match settings.get("begins"):
@@ -52,6 +53,11 @@ def _steady(child: Child) -> None:
                     child.answer(order, accepted=order.args["approved"])
                 case "talk":
                     child.answer(order, pressed=order.args["pressed"])
+                case "volume":
+                    volume = volume if order.args["level"] is None else order.args["level"]
+                    child.answer(order, volume=volume)
+                case "ears" | "earcon":
+                    child.log(20, f"{order.command} {order.args}")
                 case "record":
                     child.answer(order, recording=order.args["on"], path="/x")
                 case "wake":  # tells what it was told
@@ -106,7 +112,11 @@ def _obey(child: Child, text: str) -> None:
         case "refused":
             child.failed(KeyRefused("the server refused the key"))
             child.settings["refused"] = True
-        case "be speaking" | "be idle":
+        case "ears open" | "ears shut":
+            child.publish("ears", open=text == "ears open")
+        case "complain":
+            child.publish("error", code="some_error", message="it went wrong", fatal=False)
+        case _ if text.startswith("be "):
             child.publish("state", state=text.removeprefix("be "))
         case "print":
             print("printed by a library", flush=True)

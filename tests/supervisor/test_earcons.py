@@ -1,0 +1,44 @@
+from typing import Any
+
+from voiced.supervisor.earcons import Earcons
+
+
+def told(earcons: Earcons, *events: tuple[float, str, dict[str, Any]]) -> list[str | None]:
+    return [earcons.due(topic, data, now_s) for now_s, topic, data in events]
+
+
+def state(now_s: float, now: str, previous: str) -> tuple[float, str, dict[str, Any]]:
+    return now_s, "state", {"state": now, "previous": previous}
+
+
+def test_a_session_that_opens_is_told_once() -> None:
+    events = [state(1, "listening", "connecting"), state(20, "hearing", "listening"), state(40, "listening", "speaking")]
+    assert told(Earcons(), *events) == ["listening", None, None]
+
+
+def test_a_session_that_comes_back_is_told_and_a_process_that_does_is_not() -> None:
+    earcons = Earcons()
+    told(earcons, state(1, "listening", "connecting"))
+    assert told(earcons, state(10, "connecting", "listening"), state(20, "listening", "connecting")) == [None, None]
+    lost = (30.0, "session", {"connected": False})
+    assert told(earcons, lost, state(30, "offline", "listening"), state(40, "listening", "offline")) == [None, None, "listening"]
+
+
+def test_the_wake_word_is_told_at_once_and_the_session_that_follows_is_not() -> None:
+    earcons = Earcons()
+    told(earcons, (0.0, "session", {"connected": False}))
+    events = [(1.0, "wake", {}), state(1, "connecting", "asleep"), state(3, "listening", "connecting")]
+    assert told(earcons, *events) == ["listening", None, None]
+
+
+def test_a_microphone_that_is_let_in_by_order_is_told() -> None:
+    earcons = Earcons()
+    assert told(earcons, state(1, "asleep", "connecting"), state(9, "listening", "asleep")) == [None, "listening"]
+
+
+def test_who_is_muted_or_presses_a_key_is_not_told_to_speak() -> None:
+    assert told(Earcons(), state(1, "muted", "connecting"), state(2, "idle", "muted")) == [None, None]
+
+
+def test_errors_are_told_every_few_seconds_at_the_most() -> None:
+    assert told(Earcons(), *((now_s, "error", {}) for now_s in (1.0, 2.0, 5.9, 6.0))) == ["error", None, None, "error"]
