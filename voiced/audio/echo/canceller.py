@@ -1,59 +1,83 @@
 """Both cancellers at work on one microphone: what goes on the wire, and what the user says about interrupting."""
 
 from copy import copy
+from math import log
 
 import numpy as np
 
+from voiced.audio.echo.decision import Fusion, Judge
+from voiced.audio.echo.evidence import Evidence
 from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import PIECE, WINDOW, Cancelled, Decision, Facts, Samples
 from voiced.audio.echo.linear import Linear
-from voiced.audio.echo.wire import Aec3
+from voiced.audio.echo.wire import Aec3, Wire
 from voiced.audio.silero import Silero
+
+#: The echo counts as known from here on.
+_KNOWN_DB = 6.0
 
 
 class Canceller:
     """`frame` is the length of what comes in, in samples: a multiple of 160; `threshold` is barge_in.threshold."""
 
-    def __init__(self, threshold: float = 0.5, frame: int = BLOCK) -> None:
+    def __init__(self, threshold: float = 0.5, frame: int = BLOCK, *, noise_suppression: bool = True, gain_control: bool = False) -> None:
         if frame % PIECE:
             raise ValueError(f"frames of {frame} samples are no multiple of {PIECE}")
-        #: Samples by which `sound` is behind what came in.
-        self.delay = Aec3.delay + (BLOCK - PIECE if frame % BLOCK else 0)
-        self._threshold = threshold
         self._linear = Linear()
         self._aec3 = Aec3()
-        self._plain = Silero()
-        self._strict = Silero()
-        self._near: Samples = np.zeros(0, np.float32)
-        self._far: Samples = np.zeros(0, np.float32)
-        self._out: Samples = np.zeros(BLOCK - PIECE if frame % BLOCK else 0, np.float32)
-        self._held = 0
+        self._wire = Wire(noise_suppression=noise_suppression, gain_control=gain_control)
+        self._in_left = Silero()
+        self._in_strict = Silero()
+        self._evidence = Evidence()
+        self._fusion = Fusion()
+        self._judge = Judge(threshold)
+        self._last = Decision(0.0, False, False, False)
+        self._windowed = 0  # samples that are in no full window yet
+        # Frames of 10 ms wait for their block: the sound has to begin that much late.
+        waiting = BLOCK - PIECE if frame % BLOCK else 0
+        #: Samples by which `sound` and `clear` are behind what came in.
+        self.delay = self._wire.delay + waiting
+        self._heard: Samples = np.zeros((2, 0), np.float32)
+        self._out: Samples = np.zeros((2, waiting), np.float32)
 
     def process(self, near: Samples, far: Samples) -> Cancelled:
         """Equal lengths, a multiple of 160. The far end must precede its echo, and be exact zeros where nothing plays."""
-        self._near = np.concatenate((self._near, near))
-        self._far = np.concatenate((self._far, far))
+        self._heard = np.concatenate((self._heard, (near, far)), axis=1)
         decisions: list[Decision] = []
-        while len(self._near) >= BLOCK:
-            decisions += self._block(self._near[:BLOCK], self._far[:BLOCK])
-            self._near = self._near[BLOCK:]
-            self._far = self._far[BLOCK:]
-        sound, self._out = self._out[: len(near)], self._out[len(near) :]
-        return Cancelled(sound, decisions)
+        while self._heard.shape[1] >= BLOCK:
+            block, self._heard = self._heard[:, :BLOCK], self._heard[:, BLOCK:]
+            decisions += self._block(block[0], block[1])
+        out, self._out = self._out[:, : len(near)], self._out[:, len(near) :]
+        return Cancelled(out[0], out[1], decisions)
 
     def facts(self) -> Facts:
-        return Facts(None, None, None, False)
+        erle_db = self._linear.erle_db
+        known = erle_db is not None and erle_db > _KNOWN_DB
+        return Facts(erle_db, self._linear.delay_ms, self._linear.drift_ppm, known)
 
     def _block(self, near: Samples, far: Samples) -> list[Decision]:
-        left, _ = self._linear.process(near, far)
+        left, echo = self._linear.process(near, far)
         strict = self._aec3.process(near, far)
-        self._out = np.concatenate((self._out, strict))
-        likely = self._plain.process(left)
-        if self._linear.idle:
-            self._strict = copy(self._plain)  # both hear the same: run one
-            return [self._decide(each, False) for each in likely]
-        return [self._decide(min(a, b), True) for a, b in zip(likely, self._strict.process(strict), strict=True)]
+        self._evidence.take(near, left, echo, strict, far)
+        self._windowed += BLOCK
+        decisions = self._decisions(left, strict)
+        self._last = decisions[-1] if decisions else self._last
+        wired = self._wire.process(strict, left, echo, self._last.speech)
+        self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
+        return decisions
 
-    def _decide(self, speech: float, far_active: bool) -> Decision:
-        self._held = self._held + 1 if speech >= self._threshold else 0
-        return Decision(speech, self._held * WINDOW >= 2 * WINDOW, self._held * WINDOW >= 5 * WINDOW, far_active)
+    def _decisions(self, left: Samples, strict: Samples) -> list[Decision]:
+        in_left = self._in_left.process(left)
+        if self._linear.idle:
+            self._in_strict = copy(self._in_left)  # both hear the same: one has to listen
+            in_strict = in_left
+        else:
+            in_strict = self._in_strict.process(strict)
+        return [self._decide(*likely) for likely in zip(in_left, in_strict, strict=True)]
+
+    def _decide(self, in_left: float, in_strict: float) -> Decision:
+        self._windowed -= WINDOW
+        odds = self._fusion.likely(self._evidence.weigh(self._windowed, in_left, in_strict))
+        if self._linear.idle:
+            odds = log(max(in_left, 1e-6) / max(1 - in_left, 1e-6))
+        return self._judge.decide(odds, not self._linear.idle)

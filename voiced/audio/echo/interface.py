@@ -26,6 +26,7 @@ class Decision(NamedTuple):
 
 class Cancelled(NamedTuple):
     sound: Samples  # what goes on the wire: as long as what came in, Canceller.delay samples behind it
+    clear: Samples  # the same with the user unharmed and some echo: to be sent for what turns out to have been an interruption
     decisions: list[Decision]  # one for each window that became full
 
 

@@ -69,9 +69,9 @@ class Linear:
         return self._far.idle
 
     @property
-    def erle_db(self) -> float:
-        """By how much the microphone's power is lowered, over about half a second; a user who talks lowers it too."""
-        return float(10 * np.log10(self._slow[0] / self._slow[1]))
+    def erle_db(self) -> float | None:
+        """By how much the microphone's power is lowered, over about half a second; what the user says is in it."""
+        return float(10 * np.log10(self._slow[0] / self._slow[1])) if self._blocks > _LATER else None
 
     @property
     def drift_ppm(self) -> float | None:

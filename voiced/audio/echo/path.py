@@ -18,7 +18,7 @@ COMPARED = 4096
 #: Jumps are searched up to 56 ms. A peak says that the echo is where it points only if it stands out from the one at zero,
 #: and is 0.12 of what two equal sounds give (right in all of 40 jumps, never there when a user talked or the room changed).
 _FARTHEST = 900
-_AT_ZERO = 6
+_AT_ZERO = 1
 _SURE = 0.12
 _OVER_ZERO = 2.0
 #: A drift is seen to a sixteenth of a sample.

@@ -1,0 +1,69 @@
+"""From evidence to a decision: a small network says how likely the user speaks now, and what it says is added up over time.
+
+The network sees the last eight pieces of evidence (256 ms). Its weights, `decision.npz`, were learned from synthetic rooms and
+voices; tests/bench/fusion makes them. While nothing of the assistant can be heard, Silero's word alone counts.
+"""
+
+from functools import cache
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from voiced.audio.echo.interface import Decision, Samples
+
+#: Pieces of evidence that the network sees.
+MOMENTS = 8
+
+#: What one window may add to the sum of log odds, or take from it, and the most that the sum may come to.
+_MOST = 3.0
+_FULL = 15.0
+#: Sums that are enough, and below which they are not any more.
+_SUSPECTED = 3.0
+_CONFIRMED = 10.0
+_OVER = 1.0
+
+
+@cache
+def _weights() -> dict[str, Samples]:
+    with np.load(Path(__file__).with_name("decision.npz")) as stored:
+        return {name: np.ascontiguousarray(stored[name], dtype=np.float32) for name in stored.files}
+
+
+class Fusion:
+    """The network: each piece of evidence is condensed once, eight condensed ones are judged together."""
+
+    def __init__(self) -> None:
+        self._w = _weights()
+        self._condensed: Samples = np.zeros((MOMENTS, self._w["condense.bias"].size), np.float32)
+
+    def likely(self, evidence: Samples) -> float:
+        """The newest piece, shape (evidence.SIZE,); returns log odds that the user speaks."""
+        self._condensed[:-1] = self._condensed[1:]
+        self._condensed[-1] = _leaky(evidence @ self._w["condense.weight"] + self._w["condense.bias"])
+        inner = _leaky(self._condensed.ravel() @ self._w["judge.weight"] + self._w["judge.bias"])
+        return float(inner @ self._w["score.weight"] + self._w["score.bias"][0])
+
+
+class Judge:
+    """Adds up log odds, as in Wald's sequential test. `threshold`: the probability that counts neither for nor against the user."""
+
+    def __init__(self, threshold: float) -> None:
+        self._neutral = log(threshold / (1 - threshold))
+        self._sum = 0.0
+        self._suspected = False
+        self._confirmed = False
+
+    def decide(self, odds: float, far_active: bool) -> Decision:
+        """`odds`: log odds that the user speaks."""
+        self._sum = min(max(self._sum + min(max(odds - self._neutral, -_MOST), _MOST), 0.0), _FULL)
+        still = self._sum > _OVER
+        self._suspected = self._sum >= _SUSPECTED or (self._suspected and still)
+        self._confirmed = self._sum >= _CONFIRMED or (self._confirmed and still)
+        speech = float(0.5 * (1 + np.tanh(0.5 * odds)))
+        return Decision(speech, self._suspected, self._confirmed, far_active)
+
+
+def _leaky(x: Samples) -> Samples:
+    leaky: Samples = np.maximum(x, np.float32(0.05) * x)
+    return leaky
