@@ -54,9 +54,9 @@ class Endpoint(NamedTuple):
 
 #: Of what strangers may send: far above what is answered, so that whoever exceeds that is told.
 LARGEST_BYTES = 4 << 20
-#: One second of microphone at either end of the socket, and what the kernel holds between. Stale speech in it is the
-#: reader's to drop, by `captured_ns`.
-_MIC_FRAMES_KEPT = 50
+#: What the wake word sends along in one go, 1.5 s in frames of 10 ms, fits at either end of the socket; and there is what the
+#: kernel holds between. Stale speech in it is the reader's to drop, by `captured_ns`.
+_MIC_FRAMES_KEPT = 200
 
 CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000, LARGEST_BYTES)
 EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, LARGEST_BYTES)

@@ -74,3 +74,14 @@ def test_with_a_key_only_what_is_said_is_sent() -> None:
     sent_ms = sum(len(event.audio) for event in room.sent_of(InputAudioAppend)) // 48
     assert 960 <= sent_ms <= 960 + 400 + 400 + STEP_MS
     assert told(room) == ["<1>", "<2>"]
+
+
+def test_who_speaks_on_while_it_falls_asleep_and_wakes_is_heard_from_then_on() -> None:
+    room = Room(reply_ms=40, connect_ms=480, local=True)
+    room.speak(STEP_MS)
+    room.order("budget", exhausted="enough for today")
+    room.pass_ms(STEP_MS)
+    room.order("budget", exhausted="")
+    room.speak(STEP_MS)  # to the detector one speech with the first
+    room.pass_ms(6000)
+    assert told(room) == ["<2>"]

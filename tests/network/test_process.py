@@ -22,7 +22,7 @@ from tests.network.link.test_wire import refusing
 from tests.network.process import PATIENCE_S, World, serving
 from tests.network.script import delta as made_delta
 from voiced.bus import FLUSH, Receiver
-from voiced.messages import Failed, Flush, Flushed, Log, MicFrame, MonoNs, PartHeard, PlayStarted, Ready, ReplyAudio
+from voiced.messages import Failed, Flush, Flushed, LocalSpeech, Log, MicFrame, MonoNs, PartHeard, PlayStarted, Ready, ReplyAudio
 
 pytestmark = pytest.mark.system
 
@@ -66,12 +66,12 @@ def peer() -> Peer:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], World]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Starts network processes; each must leave as it should."""
     worlds: list[World] = []
 
-    def start(url: str) -> World:
-        worlds.append(World(tmp_path, url))
+    def start(url: str, **settings: Any) -> World:
+        worlds.append(World(tmp_path, url, **settings))
         return worlds[-1]
 
     yield start
@@ -79,7 +79,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], World]]:
 
 
 @pytest.fixture
-def world(peer: Peer, start: Callable[[str], World]) -> Iterator[World]:
+def world(peer: Peer, start: Callable[..., World]) -> Iterator[World]:
     with serving(peer) as url:
         yield start(url)
 
@@ -134,6 +134,59 @@ def test_barge_in(peer: Peer, world: World) -> None:
     assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("i1", 0, 321)
     published = world.until_published("flush")
     assert (published["epoch"], published["played_ms"], published["latency_ms"]) == (flush.epoch, 321, 0.9)
+
+
+def local(world: World, phase: str) -> MonoNs:
+    now = MonoNs(time.monotonic_ns())
+    world.microphone.send(LocalSpeech(phase, now, 0.9))
+    return now
+
+
+def test_an_interruption_that_capture_is_sure_of_waits_for_no_server(peer: Peer, world: World) -> None:
+    world.until(lambda message: isinstance(message, Ready))
+    world.listen()
+    connection = peer.connections.get(timeout=PATIENCE_S)
+    say(connection, "response.created", response={"id": "r1"})
+    delta(connection, "i1", bytes(48 * 500))
+    audio = world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+    assert isinstance(audio, ReplyAudio)
+    world.heard.send(PlayStarted("i1", 0, audio.epoch))
+    world.until_published("state", state="speaking")
+    sent_ns = local(world, "confirmed")
+    assert world.flushes is not None
+    flush = world.until_from(world.flushes, lambda message: isinstance(message, Flush))
+    assert isinstance(flush, Flush)
+    assert (flush.reason, flush.epoch) == ("local", audio.epoch + 1)
+    assert flush.ordered_ns - sent_ns < 50_000_000, "no answer of the server's is in it"
+    assert peer.next("response.cancel")["response_id"] == "r1"
+    world.until_published("state", state="hearing")
+    local(world, "stopped")
+    world.until_published("speech.stopped", source="local")
+
+
+def test_what_the_wake_word_sends_along_is_not_stale(peer: Peer, start: Callable[..., World]) -> None:
+    with serving(peer) as url:
+        world = start(url, wake_word="okay_nabu", listen_s=8)
+        world.until(lambda message: isinstance(message, Ready))
+        world.until_published("state", state="asleep")
+        woken_ns = local(world, "wake")
+        sounds = [bytes([number, 1]) * 480 for number in range(75)]
+        for number, pcm in enumerate(sounds):
+            world.microphone.send(MicFrame(0, MonoNs(woken_ns - (74 - number) * 20_000_000), False), pcm)
+        assert [base64.b64decode(peer.next("input_audio_buffer.append")["audio"]) for _ in sounds] == sounds
+        world.until_published("ears", open=True)
+
+
+def test_a_session_that_sleeps_wakes_by_a_voice_and_hears_what_it_said(peer: Peer, start: Callable[..., World]) -> None:
+    with serving(peer) as url:
+        world = start(url, idle_disconnect_s=1)
+        world.until(lambda message: isinstance(message, Ready))
+        world.until_published("state", state="asleep")
+        pcm = b"\3\0" * 480
+        world.speak(pcm)
+        local(world, "started")
+        assert base64.b64decode(peer.next("input_audio_buffer.append")["audio"]) == pcm
+        world.until_published("session", connected=True)
 
 
 def test_sound_waits_for_playback_to_hear_the_flush(peer: Peer, world: World) -> None:
@@ -273,7 +326,7 @@ def test_a_message_that_is_too_long_is_one_line_and_another_connection(peer: Pee
     world.until_published("session", connected=True)
 
 
-def test_a_refused_key_is_final(start: Callable[[str], World]) -> None:
+def test_a_refused_key_is_final(start: Callable[..., World]) -> None:
     body = json.dumps({"error": {"code": "invalid_api_key", "message": "Incorrect API key"}})
     with serving(lambda connection: None, process_request=refusing(401, body)) as url:
         world = start(url)
@@ -289,7 +342,7 @@ def test_a_refused_key_is_final(start: Callable[[str], World]) -> None:
         assert "sk-secret" not in repr(world.from_child)
 
 
-def test_an_error_then_close_is_final_where_it_says_so(start: Callable[[str], World]) -> None:
+def test_an_error_then_close_is_final_where_it_says_so(start: Callable[..., World]) -> None:
     def handler(connection: ServerConnection) -> None:
         say(connection, "error", error={"type": "invalid_request_error", "code": "model_not_found", "message": "no model m"})
         connection.close(3000, "invalid_request_error.model_not_found")
@@ -301,7 +354,7 @@ def test_an_error_then_close_is_final_where_it_says_so(start: Callable[[str], Wo
         assert failed.code == "model_refused"
 
 
-def test_what_came_before_the_end_is_looked_at_first(start: Callable[[str], World]) -> None:
+def test_what_came_before_the_end_is_looked_at_first(start: Callable[..., World]) -> None:
     def handler(connection: ServerConnection) -> None:
         for _ in range(200):
             say(connection, "rate_limits.updated", rate_limits=[])
@@ -315,20 +368,20 @@ def test_what_came_before_the_end_is_looked_at_first(start: Callable[[str], Worl
 
 
 @pytest.mark.parametrize(("url", "code"), [("http://x/", "url_invalid"), ("wss://", "url_invalid")])
-def test_a_wrong_url_is_final(start: Callable[[str], World], url: str, code: str) -> None:
+def test_a_wrong_url_is_final(start: Callable[..., World], url: str, code: str) -> None:
     world = start(url)
     failed = world.until(lambda message: isinstance(message, Failed))
     assert isinstance(failed, Failed)
     assert failed.code == code
 
 
-def test_a_server_that_is_not_there_is_tried_again(start: Callable[[str], World]) -> None:
+def test_a_server_that_is_not_there_is_tried_again(start: Callable[..., World]) -> None:
     world = start("ws://127.0.0.1:9/v1/realtime")
     assert world.until_published("session", connected=False, attempt=1)["retry_in_s"] <= 0.5
     assert world.until_published("session", connected=False, attempt=2)["retry_in_s"] > 0.5
 
 
-def test_a_server_that_hangs_in_the_handshake_holds_nothing_up(start: Callable[[str], World]) -> None:
+def test_a_server_that_hangs_in_the_handshake_holds_nothing_up(start: Callable[..., World]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         world = start(f"ws://127.0.0.1:{silent.getsockname()[1]}/")
         with silent.accept()[0]:

@@ -163,6 +163,11 @@ class Conversation:
         for item in self.transcript.untold(self.settings.get("context_chars", 16_000)):
             self.out.send(events.ItemCreate(item=item))
 
+    def wake(self) -> None:
+        """A session is wanted now. Who is speaking already is told to it."""
+        self.line.wake()
+        self.turn.session_wanted()
+
     def shut_the_door(self) -> None:
         """Nobody listens until the wake word."""
         self.door.close()

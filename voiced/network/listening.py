@@ -87,7 +87,7 @@ class Listening:
 
     def _wake(self) -> None:
         if self._talk.phase is Phase.ASLEEP and not self._talk.exhausted:
-            self._talk.line.wake()
+            self._talk.wake()
 
     # time ----------------------------------------------------------------------------------------------------------------
 

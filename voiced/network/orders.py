@@ -78,7 +78,7 @@ class Orders:
         """Wakes one that is asleep. Raises NotNow where there is none, and none may come soon."""
         talk = self._talk
         if talk.phase is Phase.ASLEEP and not talk.exhausted:
-            talk.line.wake()
+            talk.wake()
         elif not talk.line.ready and not talk.woken:
             reason = f" ({talk.last_error})" if talk.last_error else ""
             raise NotNow(f"there is no session with the server{reason}; `voicectl status` shows when there is one")
@@ -114,7 +114,7 @@ class Orders:
         if talk.exhausted and talk.phase is Phase.FAILED:
             talk.sleep(talk.exhausted, now, capped=True)
         elif not talk.line.ready and talk.phase is not Phase.ASLEEP:
-            talk.line.wake()
+            talk.wake()
         self._answer(order, moving=talk.settings != settings)
 
     def _budget(self, order: Order, received: int, now: MonoNs) -> None:
@@ -123,5 +123,5 @@ class Orders:
         if talk.exhausted and talk.phase is not Phase.FAILED:
             talk.sleep(talk.exhausted, now, capped=True)
         elif before and talk.capped and talk.phase is Phase.ASLEEP:
-            talk.line.wake()
+            talk.wake()
         self._answer(order, asleep=talk.phase is Phase.ASLEEP)

@@ -2,8 +2,8 @@
 
 from voiced.messages import LocalSpeech, MicFrame, MonoNs
 
-#: A process that hung must not hand this on when it wakes. The queues of the microphone's socket hold up to 3.5 s
-#: (capture's, ours, the kernel's).
+#: A process that hung must not hand this on when it wakes. The queues of the microphone's socket hold seconds (capture's, ours,
+#: the kernel's).
 _STALE_NS = 1_000_000_000
 #: What capture sends along, of the time before it knew that it was wanted, is older by right.
 _SENT_ALONG_NS = 2_000_000_000

@@ -134,6 +134,11 @@ class Turn:
         else:
             self._debts.add(max(began_ns, self._over_ns), None).guessed = True
 
+    def session_wanted(self) -> None:
+        """There is none, and somebody may be speaking."""
+        if self._ear.speaking_since_ns is not None and self.mode != PUSH_TO_TALK:
+            self.guessed(self._ear.speaking_since_ns)
+
     def guess_ended(self, now: MonoNs) -> None:
         newest = self._debts.newest
         if newest is not None and newest.guessed and newest.ended_ns is None:
@@ -296,12 +301,13 @@ class Turn:
         """Of a turn that the server was hearing there is the sound; push-to-talk goes on."""
         if self.hearing and not self.pressed and self._debts.newest is not None:
             self._debts.newest.ended_ns = now  # it may not be, but that is the last we know
-        elif self._ear.speaking_since_ns is not None and self.mode != PUSH_TO_TALK:
-            self.guessed(self._ear.speaking_since_ns)
+        else:
+            self.session_wanted()
         if self._closed_ns is None:
             self._closed_ns = now
         if asleep:
             self._closed_ns = None
+            self._over_ns = now
             self._debts.paid()
             self._kept.forget()
             self._press = None
