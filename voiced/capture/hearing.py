@@ -40,8 +40,14 @@ class Hearing:
         self._frame_ms = settings["frame_ms"]
         self._down = _Steady(SAMPLE_RATE_HZ, RATE_HZ, frame)
         self._up = _Steady(RATE_HZ, SAMPLE_RATE_HZ, settings["frame_ms"] * SAMPLE_RATE_HZ // 1000)
+        self._up_clear = _Steady(RATE_HZ, SAMPLE_RATE_HZ, settings["frame_ms"] * SAMPLE_RATE_HZ // 1000)
         self._reference = Reference()
-        self._canceller = Canceller(settings["barge_in"]["threshold"], frame)
+        self._canceller = Canceller(
+            settings["barge_in"]["threshold"],
+            frame,
+            noise_suppression=settings["noise_suppression"],
+            gain_control=settings["gain_control"],
+        )
         self._nothing: Samples = np.zeros(frame, np.float32)
         self._quiet_ms = _TAIL_MS
 
@@ -65,7 +71,9 @@ class Hearing:
         if self._untouched:
             return Heard(Frame(captured_ns, pcm, pcm), near, decisions)
         sound = _pcm(self._up.process(cancelled.sound))
-        return Heard(Frame(captured_ns, sound, sound), cancelled.sound, decisions)
+        # AEC3's sound and the clear one are the same until the far end sounds, but for what their filters make of it: keep both going.
+        clear = _pcm(self._up_clear.process(cancelled.clear))
+        return Heard(Frame(captured_ns, sound, clear), cancelled.sound, decisions)
 
     def facts(self) -> dict[str, Any]:
         """The echo as `status` shows it."""
