@@ -1,7 +1,7 @@
 """The wake word's detector: the package pymicro-wakeword, of which this module alone knows.
 
 microWakeWord's models, 60 kB each, on TensorFlow Lite in C; no download. Measured on x86_64 at 2.8 GHz: 0.5 % of a core
-and 12 MiB (PSS). It is an extra, imported only where a word is configured.
+and 5 MiB (PSS). It is an extra, imported only where a word is configured.
 """
 
 import sys
