@@ -24,10 +24,10 @@ def stats(samples: Sequence[float]) -> Stats:
 
 
 class Figure(NamedTuple):
-    """One line of the table: what was measured, what was wanted of it, and how the queue-only design did.
+    """One line of the table: what was measured, what was wanted of it, and how others did.
 
-    `median_limit` and `p95_limit` are in `unit`; None where nothing was promised. `baseline` maps a column to the same
-    measurement of the queue-only design in the same run.
+    `median_limit` and `p95_limit` are in `unit`; None where nothing was promised. `baseline` maps what others do to
+    the same measurement of that, in the same run.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Figure(NamedTuple):
         return all(value <= limit for value, limit in limits if limit is not None)
 
 
-_HEADS = ("figure", "target", "median", "p95", "max", "n", "queue-only")
+_HEADS = ("figure", "target", "median", "p95", "max", "n", "peers")
 _WIDTHS = (40, 13, 8, 8, 8, 4, 12)
 
 

@@ -85,10 +85,10 @@ def _rises(at: NDArray[np.intp], flags: NDArray[np.bool_]) -> list[int]:
 
 
 def delay_of(sound: Samples, source: Samples) -> int:
-    """By how many samples `sound` is behind `source`, found by cross-correlation."""
+    """By how many samples, at most 250 ms, `sound` is behind `source`: found by cross-correlation."""
     size = 1 << (2 * len(source)).bit_length()
     match = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(source, size)), size)
-    return int(np.abs(match[: RATE_HZ // 10]).argmax())
+    return int(np.abs(match[: RATE_HZ // 4]).argmax())
 
 
 def echo_left_db(track: Track, stream: Stream, delay: int, spans_s: Sequence[tuple[float, float]]) -> float:
