@@ -44,20 +44,25 @@ def _deaf_daemon(timeout_s: float) -> Iterator[dict[str, Any] | None]:
     with client:
         try:
             status = client.status()
-            was_muted = status["muted"]
-            client.mute()
-        except NotRunning:
+        except VoicedError:  # it is gone, or answers nothing
             yield None
             return
-        except VoicedError as error:
-            yield {"complaint": error.message, "processes": [], "session": {}}
-            return
+        complaint = _mute(client)
         try:
-            yield {name: status[name] for name in _TOLD}
+            yield {"complaint": complaint, **{name: status[name] for name in _TOLD}}
         finally:
-            if not was_muted:
-                with contextlib.suppress(NotRunning):
+            if not status["muted"] and complaint is None:
+                with contextlib.suppress(VoicedError):  # it ended meanwhile; one that starts anew is not muted
                     client.unmute()
+
+
+def _mute(client: Client) -> str | None:
+    """Why it could not be done."""
+    try:
+        client.mute()
+    except VoicedError as error:
+        return error.message
+    return None
 
 
 def _checks(words: list[str]) -> int:
@@ -66,7 +71,8 @@ def _checks(words: list[str]) -> int:
         # -P: or a file in the working directory could pose as a module.
         process = subprocess.Popen([sys.executable, "-P", "-m", _MODULE, *words], env=_environment())
         running.append(process)
-        return process.wait()
+        status = process.wait()
+        return status if status >= 0 else 128 - status
 
 
 @contextlib.contextmanager

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -64,6 +65,7 @@ def _doctor(fix: bool, yes: bool, as_json: bool, silent: bool, offline: bool, co
 def main() -> int:
     """The program; returns its exit status."""
     coredump.forbid()
+    signal.signal(signal.SIGTERM, _leave)
     try:
         _doctor.main(prog_name="voicectl doctor", standalone_mode=True)
     except KeyboardInterrupt:
@@ -80,19 +82,21 @@ def main() -> int:
     return 0
 
 
+def _leave(number: int, frame: object) -> NoReturn:
+    """Unlike an end by the signal itself, takes the programs that we run with us."""
+    raise SystemExit(128 + number)
+
+
 def examine(options: Options) -> int:
     findings: list[Finding] = []
     for finding in _checks(options):
         findings.append(finding)
         if not options.as_json:
             _print(show.lines([finding], width=min(_WIDEST, shutil.get_terminal_size().columns), encoding=sys.stdout.encoding))
-    settings = recommended(findings)
-    path = _path(options)
+    settings, path = recommended(findings), _path(options)
     if options.as_json:
-        written = _fixed(path, settings, options) if options.fix and settings else None
-        verdict = overall(findings).value
-        report = {"version": __version__, "verdict": verdict, "findings": [finding.as_map() for finding in findings]}
-        print(json.dumps(report | {"settings": settings, "file": str(path), "written": written is not None, "backup": written or None}))
+        report = {"version": __version__, "verdict": overall(findings).value, "findings": [finding.as_map() for finding in findings]}
+        print(json.dumps(report | {"settings": settings, "file": str(path)} | _written(path, settings, options)))
     else:
         print(f"\n{show.summary(findings)}")
         if settings:
@@ -136,49 +140,51 @@ def _path(options: Options) -> Path:
 
 
 def _sound(config: Config, options: Options) -> Iterator[Finding]:
-    if advice.clocked(config):
-        yield machine.judged(machine.scheduling(_claimed(), options.daemon))
-        yield Finding("sound", Verdict.OK, "A device is `null` or a file, so there is no sound to try.")
-        return
-    wanted = {
-        "capture": config.section("audio.capture"),
-        "playback": config.section("audio.playback"),
-        "frame_ms": config["audio.frame_ms"],
-        "silent": options.silent,
-    }
+    wanted = None if advice.clocked(config) else _wanted(config, options)
+    command = connection.module("voiced.doctor.sound")
+    if wanted is not None and not wanted["silent"] and sys.stderr.isatty():
+        print("Playing a test sound; please be quiet for ten seconds ...", file=sys.stderr)
     try:
-        done = subprocess.run(
-            connection.module("voiced.doctor.sound"), input=json.dumps(wanted).encode(), capture_output=True, timeout=_SOUND_S
-        )
+        done = subprocess.run(command, input=json.dumps(wanted).encode(), capture_output=True, timeout=_SOUND_S)
         found = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         remedy = "Restart the sound server, as by `systemctl --user restart pipewire wireplumber pipewire-pulse`."
         yield Finding("sound", Verdict.FAILED, f"The sound system has not answered for {_SOUND_S:g} s.", remedy=remedy)
         return
     except (ValueError, IndexError):
-        remedy = "Try other devices (audio.capture.device, audio.playback.device); what breaks is a library of the sound system."
+        remedy = "Try other devices (audio.capture.device, audio.playback.device): what breaks is a library of the sound system."
         yield Finding("sound", Verdict.FAILED, f"Trying the devices ended with status {done.returncode}.", remedy=remedy)
         return
     yield machine.judged(machine.scheduling(found["urgency"], options.daemon))
-    yield from advice.findings(found, config, daemon=options.daemon is not None)
+    if wanted is None:
+        yield Finding("sound", Verdict.OK, "A device is `null` or a file, so there is no sound to try.")
+    else:
+        yield from advice.findings(found, config, daemon=options.daemon is not None)
 
 
-def _claimed() -> str:
-    """What a process of ours gets, without making us one."""
-    program = "from voiced.urgency import Urgency, claim; print(claim(Urgency.SOUND).strip())"
-    return subprocess.run([*connection.module("")[:-2], "-c", program], capture_output=True, text=True).stdout.strip() or "ordinary"
+def _wanted(config: Config, options: Options) -> dict[str, Any]:
+    playback = config.section("audio.playback")
+    if options.daemon is not None:  # `voicectl volume` may have changed it
+        playback["volume"] = options.daemon["audio"]["playback"]["volume"] or playback["volume"]
+    return {
+        "capture": config.section("audio.capture"),
+        "playback": playback,
+        "frame_ms": config["audio.frame_ms"],
+        "threshold": config["barge_in.threshold"],
+        "silent": options.silent or not playback["volume"],
+    }
 
 
 def _server(config: Config, options: Options) -> Iterator[Finding]:
     try:
         provider = Settings(options.config_file).now.provider
-        yield connection.answers(provider, connection.source(config, find_api_key(config)))
+        session = options.daemon["session"] if options.daemon else {}
+        yield connection.answers(provider, find_api_key(config), session.get("provider"))
     except VoicedError as error:
         yield Finding("key", Verdict.FAILED, error.message, details={"code": error.code})
         return
     if options.offline:
         return
-    session = (options.daemon or {}).get("session", {})
     if provider.name == "embedded" and session.get("connected") and session.get("provider") == "embedded":
         yield Finding("connection", Verdict.OK, "The running voiced has a session with its embedded server.")
         return
@@ -198,8 +204,21 @@ def _recommend(path: Path, settings: dict[str, Any], options: Options) -> None:
         print("Nothing is written.")
         return
     print(f"Written{f'; what was there is in {backup}' if backup else ''}.")
+    for name in settings:
+        if (variable := f"VOICED_{name.upper().replace('.', '__')}") in os.environ:
+            print(f"But {variable} in the environment says otherwise, and counts.")
     if options.daemon is not None:
         print("For the running voiced: voicectl reload")
+
+
+def _written(path: Path, settings: dict[str, Any], options: Options) -> dict[str, Any]:
+    """For programs, what became of `--fix`."""
+    complaint = backup = None
+    try:
+        backup = _fixed(path, settings, options) if options.fix and settings else None
+    except VoicedError as error:
+        complaint = error.message
+    return {"written": backup is not None, "backup": backup or None, "complaint": complaint}
 
 
 def _fixed(path: Path, settings: dict[str, Any], options: Options) -> str | None:

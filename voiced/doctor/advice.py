@@ -42,7 +42,7 @@ def findings(found: Found, config: Config, *, daemon: bool) -> Iterator[Finding]
     yield _device("microphone", "audio.capture", found.get("microphone", {}), found.get("inputs", []), config, daemon=daemon)
     heard = found.get("heard")
     if "error" in found and heard is None and "microphone" in found and "error" not in found["microphone"]:
-        yield Finding("sound", _FAILED, found["error"]["message"])
+        yield Finding("sound", _FAILED, _sentence(found["error"]["message"]))
     if heard is None:
         return
     yield _hearing(heard)
@@ -171,6 +171,9 @@ def _return_loss(heard: Found, config: Config) -> Finding:
 
 
 def _cancelling(canceller: Found, config: Config) -> Finding:
+    if "complaint" in canceller:
+        remedy = "Install voiced again, with its libraries; or set audio.echo_cancellation to off and use headphones."
+        return Finding("canceller", _FAILED, f"The canceller can't be run: {canceller['complaint']}.", remedy=remedy)
     erle, most = canceller["erle_db"], canceller["echo_to_noise_db"]
     details = dict(canceller)
     verdict, remedy, settings = _OK, "", {}

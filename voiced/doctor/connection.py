@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_urlsafe
-from typing import Any
 
 from voiced.config import Config
 from voiced.doctor.finding import Finding, Verdict
@@ -17,7 +16,7 @@ from voiced.network.link import reconnect
 from voiced.network.link.reach import Target
 from voiced.network.link.wire import Connecting, Wire
 from voiced.network.quote import Quote
-from voiced.secret import secret_variables
+from voiced.secret import Credential, secret_variables
 from voiced.shown import public, secrets_in
 from voiced.supervisor.provider import Provider, with_model
 
@@ -32,21 +31,20 @@ _ENDING_S = 3.0
 _SLOW_MS = 2500
 
 
-def answers(provider: Provider, source: str) -> Finding:
-    """Who answers, and where the key is; never the key itself."""
-    details = {
-        "provider": provider.name,
-        "url": public(provider.url),
-        "model": provider.model,
-        "key": source,
-        "proxy": public(provider.proxy),
-    }
+def answers(provider: Provider, found: Credential, running: str | None) -> Finding:
+    """Who answers, and where the key is; never the key itself. `running` is the provider that a running daemon goes by."""
+    url, proxy = public(provider.url), public(provider.proxy)
+    details = {"provider": provider.name, "url": url, "model": provider.model, "key": found.source, "proxy": proxy}
     if provider.name == "embedded":
         meaning = "The embedded server answers, offline and free; with a key in OPENAI_API_KEY, OpenAI's models would."
+    else:
+        by_proxy = f", by way of the proxy {proxy}" if proxy else ""
+        key = "no key is sent" if provider.auth == "none" else f"the key is from {found.source}"
+        meaning = f"{provider.name} answers at {url}{by_proxy}; {key}."
+    if running in (None, provider.name):
         return Finding("key", Verdict.OK, meaning, details=details)
-    proxy = f", by way of the proxy {public(provider.proxy)}" if provider.proxy else ""
-    key = "no key is sent" if provider.auth == "none" else f"the key is from {source}"
-    return Finding("key", Verdict.OK, f"{provider.name} answers at {public(provider.url)}{proxy}; {key}.", details=details)
+    remedy = f"The running voiced goes by {running}: as a service it has a key and variables of its own, or it began with other settings."
+    return Finding("key", Verdict.WARNING, meaning, remedy=remedy, details=details)
 
 
 def tried(provider: Provider, config: Config, env: Mapping[str, str]) -> Finding:
@@ -180,9 +178,5 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def module(name: str) -> list[str]:
-    """The command that runs a module of this package, as safe from files of the working directory as we were started ourselves."""
+    """The command that runs a module of this package; as safe from files of the working directory as we are ourselves."""
     return [sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", name]
-
-
-def source(config: Config, found: Any) -> str:
-    return "nowhere" if not found else str(found.source)

@@ -74,10 +74,14 @@ def daemon(told: Daemon | None) -> Finding:
     """What its `status` says; None where none runs."""
     if told is None:
         return Finding("daemon", Verdict.OK, "voiced is not running; nothing shares the devices with this test.")
-    if told.get("complaint"):
-        return Finding("daemon", Verdict.WARNING, f"voiced runs, but does not do as it is told: {told['complaint']}.")
     session = told["session"]
     connected = "connected" if session["connected"] else f"not connected ({session['last_error'] or told['state']})"
+    says = f"voiced {told['version']} runs, {connected}"
+    if told["complaint"]:
+        remedy = "Mute it, or end it by `voicectl shutdown`, before this test: it may take the sweeps for somebody who speaks."
+        return Finding(
+            "daemon", Verdict.WARNING, f"{says}; its microphone could not be turned off: {told['complaint']}.", told["pid"], "pid", remedy
+        )
     hears = "its microphone was off already" if told["muted"] else "its microphone is off during the test"
     verdict = Verdict.OK if session["connected"] or told["state"] == "asleep" else Verdict.WARNING
-    return Finding("daemon", verdict, f"voiced {told['version']} runs, {connected}; {hears}.", told["pid"], "pid")
+    return Finding("daemon", verdict, f"{says}; {hears}.", told["pid"], "pid")
