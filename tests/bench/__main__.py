@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench import barge_in, endurance, sessions, stalls, steady
 from tests.bench.options import FULL, QUICK, Options
+from tests.bench.rooms import figures
 from tests.bench.table import Figure, as_json, markdown_table, text_table
 
 #: What can be measured, in the order of the table.
@@ -31,6 +32,7 @@ GROUPS: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "reconnect": sessions.reconnect,
     "rollover": sessions.rollover,
     "burst": endurance.burst,
+    "rooms": figures.rooms,
     "week": endurance.week,
 }
 
@@ -64,7 +66,8 @@ def main() -> int:
     if chosen.json:
         chosen.json.write_text(as_json(figures, about))
     print(markdown_table(figures) if chosen.markdown else text_table(figures))
-    print("target: median / 95 of 100; queue-only: medians of blocking writes of 1024 / 2400 frames; ! = not reached")
+    print("target: median / 95 of 100; peers: medians, of blocking writes of 1024 / 2400 frames,")
+    print("in rooms of no cancelling / a level gate / AEC3 alone; ! = not reached")
     print(
         f"{os.cpu_count()} cores, {minutes:.0f} min; load average before: {others:.1f}; a process that only sleeps was kept waiting "
         f"over {stalls.STALL_MS:.0f} ms {found[0].times} times, {found[0].worst_ms:.0f} ms at worst"

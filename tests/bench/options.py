@@ -12,8 +12,31 @@ class Options(NamedTuple):
     drops: int  # how often a connection is lost in each way
     moves: int  # how often a conversation moves to the next session in each way
     bursts: int
+    rooms: float  # share of the laboratory's streams: 1 is ten minutes of each room, a hundred interruptions of each sort
     turns: int  # of one conversation; a week has 60 an hour
 
 
-FULL = Options(samples=30, baseline_samples=10, speech_minutes=10, starts=30, cost_s=5, drops=6, moves=4, bursts=3, turns=10_080)
-QUICK = Options(samples=4, baseline_samples=1, speech_minutes=0.1, starts=3, cost_s=2, drops=1, moves=1, bursts=1, turns=200)
+FULL = Options(
+    samples=30,
+    baseline_samples=10,
+    speech_minutes=10,
+    starts=30,
+    cost_s=5,
+    drops=6,
+    moves=4,
+    bursts=3,
+    rooms=1.0,
+    turns=10_080,
+)
+QUICK = Options(
+    samples=4,
+    baseline_samples=1,
+    speech_minutes=0.1,
+    starts=3,
+    cost_s=2,
+    drops=1,
+    moves=1,
+    bursts=1,
+    rooms=0.05,
+    turns=200,
+)
