@@ -12,6 +12,9 @@ class Options(NamedTuple):
     drops: int  # how often a connection is lost in each way
     moves: int  # how often a conversation moves to the next session in each way
     bursts: int
+    told_minutes: float  # how long a story is told over open loudspeakers
+    wakes: int  # calls of each wake word at each level
+    unlike_minutes: float  # how long it is given each sound that is none
     rooms: float  # share of the laboratory's streams: 1 is ten minutes of each room, a hundred interruptions of each sort
     turns: int  # of one conversation; a week has 60 an hour
 
@@ -25,6 +28,9 @@ FULL = Options(
     drops=6,
     moves=4,
     bursts=3,
+    told_minutes=10,
+    wakes=100,
+    unlike_minutes=60,
     rooms=1.0,
     turns=10_080,
 )
@@ -37,6 +43,9 @@ QUICK = Options(
     drops=1,
     moves=1,
     bursts=1,
+    told_minutes=0.4,
+    wakes=4,
+    unlike_minutes=0.2,
     rooms=0.05,
     turns=200,
 )
