@@ -93,3 +93,11 @@ def test_told_to_it_goes_deaf_again() -> None:
     microphone.listen(open=False, now=MonoNs(0))
     assert feed(microphone, tone(1, 4000)) == [(MicFrame(2, MonoNs(0), False), bytes(960))]
     assert microphone.facts()["listening"] is False
+
+
+def test_told_to_listen_when_it_does_nothing_is_interrupted() -> None:
+    credulous = {"mode": "duck", "duck_db": 18.0, "resume_ms": 600, "threshold": 1e-6}
+    microphone = Microphone(SETTINGS | {"barge_in": credulous}, from_device(BUS_FORMAT), Cleaned.NOBODY, Word())
+    feed(microphone, tone(1, 20_000) + tone(5, 4000))
+    assert microphone.listen(open=True, now=MonoNs(0)) == []
+    assert [message for message, _ in feed(microphone, tone(20, 4000)) if isinstance(message, LocalSpeech)] == [], "it speaks already"

@@ -92,7 +92,10 @@ class Microphone:
         return self._forget(now)
 
     def listen(self, *, open: bool, now: MonoNs) -> list[Duck]:
-        """Opens the ears, or closes them until the wake word."""
+        """Opens the ears, or closes them until the wake word. As they are already: the word itself opened them, and what is said
+        behind it is under way."""
+        if open == self.listening:
+            return []
         self._ears.turn(open=open)
         return self._forget(now)
 
