@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import barge_in, endurance, loudspeakers, sessions, stalls, steady, wake
+from tests.bench import barge_in, duck, endurance, loudspeakers, sessions, stalls, steady, wake
 from tests.bench.options import FULL, QUICK, Options
 from tests.bench.rooms import figures
 from tests.bench.table import Figure, as_json, markdown_table, text_table
@@ -24,6 +24,7 @@ from tests.bench.table import Figure, as_json, markdown_table, text_table
 GROUPS: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "pulse": barge_in.pulse,
     "pipewire": barge_in.pipewire,
+    "duck": duck.duck,
     "loudspeakers": loudspeakers.loudspeakers,
     "start": steady.start,
     "microphone": steady.microphone,
