@@ -119,7 +119,8 @@ class _Capture:
                     self._switch(order, not self._muted if order.command == "toggle_mute" else order.command == "mute")
                 case "ears" if self._microphone is not None:
                     self._duck(self._microphone.listen(open=bool(order.args["open"]), now=now_ns()))
-                    self._fresh_start()
+                    if not self._microphone.listening:
+                        self._fresh_start()
                 case "devices":
                     self._list_devices(order)
                 case _:
