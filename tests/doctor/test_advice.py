@@ -104,6 +104,22 @@ def test_headphones_leave_the_canceller_alone() -> None:
     assert "canceller" not in judged(NO_ECHO | {"louder_db": 0.0})
 
 
+@pytest.mark.parametrize(
+    ("how", "verdict", "change"), [("auto", "ok", {}), ("on", "warning", {"audio.echo_cancellation": "auto"}), ("off", "ok", {})]
+)
+def test_a_canceller_of_the_system_s_is_enough(how: str, verdict: str, change: dict[str, Any]) -> None:
+    whole = {"microphone": DEVICE, "loudspeaker": DEVICE, "heard": HEARD | NO_ECHO | {"louder_db": 1.0}, "system_canceller": True}
+    found = list(advice.findings(whole, Config({"audio.echo_cancellation": how}, ""), daemon=False))
+    canceller = next(finding for finding in found if finding.name == "canceller")
+    assert (canceller.verdict.value, recommended(found)) == (verdict, change)
+
+
+def test_what_it_leaves_is_told() -> None:
+    assert judged(NO_ECHO | {"louder_db": 1.0}, system_canceller=True)["echo"].verdict is Verdict.OK
+    left = judged(NO_ECHO | {"louder_db": 15.0}, system_canceller=True)["echo"]
+    assert (left.verdict, left.figure) == (Verdict.WARNING, 15)
+
+
 def failed(code: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": "no input device like 'conch'; there are: Jabra (set audio.capture.device)"}}
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from tests.scripted_server import ScriptedServer
 from tests.system.daemon import compatible, running
 from voiced.demo.recorder import Recorder
-from voiced.demo.soundserver import SAID, SoundServer
+from voiced.demo.soundserver import SAID, SPEAKER, SoundServer
 
 pytestmark = pytest.mark.system
 
@@ -49,7 +48,8 @@ def test_open_loudspeakers_are_measured(sound: SoundServer, speaker: Recorder, h
     sound.load_echo(60)
     echo = next(line.split("\t")[0] for line in sound.pactl("list", "short", "sink-inputs").splitlines())
     sound.pactl("set-sink-input-volume", echo, MINUS_10_DB)
-    done = doctor(home, "--json", env=sound.env)
+    # A long buffer: other tests may keep this machine busy.
+    done = doctor(home, "--json", config="[audio.playback]\nbuffer_ms = 500\n", env=sound.env)
     found = findings(done)
     assert done.returncode == 0, done.stdout
     assert found["microphone"]["verdict"] == found["loudspeaker"]["verdict"] == "ok"
@@ -69,6 +69,13 @@ def test_a_microphone_that_gives_nothing_is_switched_off(sound: SoundServer, hom
     assert done.returncode == 1
     assert findings(done)["noise"]["details"]["digital_silence"] is True
     assert "Unmute it" in findings(done)["noise"]["remedy"]
+
+
+def test_a_canceller_of_the_sound_server_is_recognised(sound: SoundServer, home: Path) -> None:
+    sound.pactl("load-module", "module-echo-cancel", f"source_master={SAID}.monitor", f"sink_master={SPEAKER}", "source_name=quiet")
+    sound.pactl("set-default-source", "quiet")
+    done = doctor(home, "--silent", "--offline", "--json", config='[audio]\necho_cancellation = "on"\n', env=sound.env)
+    assert findings(done)["canceller"]["settings"] == {"audio.echo_cancellation": "auto"}
 
 
 def test_a_device_that_is_gone_is_mended_in_the_file(sound: SoundServer, home: Path) -> None:
@@ -144,15 +151,6 @@ def test_settings_that_are_wrong_are_all_told(home: Path) -> None:
     assert done.returncode == 1
     assert "telepathy" in done.stdout
     assert "loud" in done.stdout
-
-
-def test_what_is_recommended_can_be_pasted(sound: SoundServer, home: Path) -> None:
-    done = doctor(home, "--silent", "--offline", "--json", config='[audio.capture]\ndevice = "conch"\n', env=sound.env)
-    assert json.loads(done.stdout)["settings"] == {"audio.capture.device": ""}
-    shown = doctor(home, "--silent", "--offline", env=sound.env).stdout
-    assert tomllib.loads("\n".join(line for line in shown.splitlines() if line.startswith("  [") or " = " in line)) == {
-        "audio": {"capture": {"device": ""}}
-    }
 
 
 def test_a_terminal_without_utf8_gets_ascii(home: Path) -> None:

@@ -46,10 +46,16 @@ def findings(found: Found, config: Config, *, daemon: bool) -> Iterator[Finding]
     if heard is None:
         return
     yield _hearing(heard)
+    system = found.get("system_canceller", False)
+    if system:
+        yield _system_canceller(config)
     if "sweeps" not in heard:
         return
     yield _dropouts(heard, config)
-    yield from _echo(heard, found.get("canceller"), config)
+    if system and config["audio.echo_cancellation"] == "auto":
+        yield _left_over(heard)
+    else:
+        yield from _echo(heard, found.get("canceller"), config)
 
 
 def _device(name: str, keys: str, opened: Found, there_are: list[Found], config: Config, *, daemon: bool) -> Finding:
@@ -58,7 +64,8 @@ def _device(name: str, keys: str, opened: Found, there_are: list[Found], config:
         asked, got = config[f"{keys}.rate"], opened["rate"]
         converted = f"; it refuses {asked} Hz, so voiced converts" if got != asked else ""
         channels = "" if opened["channels"] == 1 else f", {opened['channels']} channels"
-        meaning = f"{opened['device']} opens at {got} Hz{channels}{converted}."
+        known_as = f"{opened['device']} ({opened['endpoint']})" if opened.get("endpoint") else opened["device"]
+        meaning = f"{known_as} opens at {got} Hz{channels}{converted}."
         return Finding(name, _OK, meaning, opened["latency_ms"], "ms", details={**opened, "rate_asked": asked})
     message = error["message"] if error else "it was not tried."
     remedy, settings = "", {}
@@ -128,6 +135,24 @@ def _echo(heard: Found, canceller: Found | None, config: Config) -> Iterator[Fin
     yield _return_loss(heard, config)
     if canceller is not None and heard["echo_return_loss_db"] < _WEAK_DB:
         yield _cancelling(canceller, config)
+
+
+def _system_canceller(config: Config) -> Finding:
+    name, which = "canceller", "The sound server cancels the echo of this microphone"
+    if config["audio.echo_cancellation"] == "on":
+        meaning = f"{which}, and voiced's own works on what that leaves: two in a row disturb each other."
+        return Finding(name, _WARNING, meaning, settings={"audio.echo_cancellation": "auto"})
+    return Finding(name, _OK, f"{which}; voiced's own stands back.")
+
+
+def _left_over(heard: Found) -> Finding:
+    """What a canceller of the system's makes of the test is no echo any more, which would come steadily."""
+    louder = heard["louder_db"]
+    if louder > _LOUDER_DB:
+        meaning = "So much louder it is while the loudspeaker plays: the sound server's canceller leaves some of the echo."
+        remedy = "Record from the microphone itself (audio.capture.device), and leave the echo to voiced."
+        return Finding("echo", _WARNING, meaning, round(louder, 1), "dB", remedy)
+    return Finding("echo", _OK, "The sound server's canceller leaves nothing of it.", round(louder, 1), "dB")
 
 
 def _round_trip(heard: Found) -> Finding:

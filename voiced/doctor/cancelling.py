@@ -19,7 +19,8 @@ _JUDGED_S = 1.0
 def tried(played: Programme, heard: Duplex, figures: dict[str, Any], threshold: float) -> dict[str, Any] | None:
     """None where there is no echo. `figures` are those of programme.judged, `threshold` is barge_in.threshold.
 
-    `erle_db`: by how much less there is on the wire; `echo_to_noise_db`: how much there was to take away; `interruptions`: how often
+    `erle_db`: by how much less there is on the wire; `linear_erle_db`: the same of the one that listens;
+    `echo_to_noise_db`: how much there was to take away; `interruptions`: how often
     it took the echo for the user.
     """
     if figures["delay_ms"] is None:
@@ -27,7 +28,7 @@ def tried(played: Programme, heard: Duplex, figures: dict[str, Any], threshold: 
     margin = round(MARGIN_MS * RATE / 1000)
     far = _at_16k(np.concatenate((played.sound[margin:], np.zeros(margin, np.float32))))
     near = _at_16k(np.pad(heard.recorded, (0, max(0, len(played.sound) - len(heard.recorded))))[: len(played.sound)])
-    canceller = Canceller(threshold, _FRAME)
+    canceller = Canceller(threshold, _FRAME, noise_suppression=False)  # which would lower the hiss, echo or not
     pieces = [canceller.process(near[at : at + _FRAME], far[at : at + _FRAME]) for at in range(0, len(near) - _FRAME + 1, _FRAME)]
     sound = np.concatenate([piece.sound for piece in pieces])[canceller.delay :]
     end = played.noise.end * RATE_HZ // RATE
@@ -36,6 +37,7 @@ def tried(played: Programme, heard: Duplex, figures: dict[str, Any], threshold: 
     return {
         "erle_db": before - after,
         "echo_to_noise_db": before - figures["noise_dbfs"],
+        "linear_erle_db": canceller.facts().erle_db,
         "interruptions": _rises([each.confirmed for piece in pieces for each in piece.decisions]),
     }
 
