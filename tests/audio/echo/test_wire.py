@@ -56,12 +56,6 @@ def test_what_the_suppressor_has_no_echo_for_it_only_delays() -> None:
     np.testing.assert_allclose(out[Suppressor.delay :], left[: -Suppressor.delay], atol=1e-5)
 
 
-def test_how_the_sound_is_cut_does_not_change_what_the_suppressor_makes_of_it() -> None:
-    left, echo = syllables(3, 1.0), syllables(4, 1.0)
-    small, large = (in_pieces(Suppressor().process, left, echo, frames=frames) for frames in (160, 640))
-    np.testing.assert_allclose(small, large, atol=1e-5)
-
-
 def test_what_is_left_of_an_echo_is_lowered_and_a_user_beside_it_is_not() -> None:
     echo, user = syllables(5, 3.0), syllables(6, 3.0)
     left = echo * np.float32(0.2)
