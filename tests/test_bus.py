@@ -4,11 +4,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from zmq import POLLOUT
 
 from voiced import bus
-from voiced.bus import CONTROL, ENDPOINTS, EVENTS, FAMILY, MICROPHONE, REPLY, Bus, EventStream, Family, Poller, Receiver, Requests, Sender
+from voiced.bus import (
+    CONTROL,
+    ENDPOINTS,
+    EVENTS,
+    FAMILY,
+    MICROPHONE,
+    REFERENCE,
+    REPLY,
+    Bus,
+    EventStream,
+    Family,
+    Poller,
+    Receiver,
+    Requests,
+    Sender,
+)
 from voiced.errors import RuntimeDirUnusable, SocketFailed
-from voiced.messages import Epoch, Heartbeat, Message, MessageMalformed, MicFrame, MonoNs, Order, Ready, ReplyAudio
+from voiced.messages import Epoch, Heartbeat, Message, MessageMalformed, MicFrame, MonoNs, Order, Played, Ready, ReplyAudio
 
 _PATIENCE_MS = 5000
 
@@ -68,6 +84,15 @@ def test_a_sender_never_waits_and_counts_what_is_lost(ends: tuple[Bus, Bus]) -> 
     for seq in range(MICROPHONE.high_water + 7):
         sender.send(MicFrame(seq, MonoNs(0), False), bytes(960))
     assert sender.dropped == 7
+
+
+def test_what_is_fleeting_is_not_kept_for_who_comes_later(ends: tuple[Bus, Bus]) -> None:
+    sender = Sender(ends[1].connect(REFERENCE))
+    assert not sender.send(Played(0, MonoNs(0)), bytes(960))
+    receiver = Receiver(ends[0].bind(REFERENCE))
+    while not sender.send(Played(480, MonoNs(20_000_000)), bytes(960)):
+        sender.socket.poll(10, POLLOUT)
+    assert wait_for(receiver) == (Played(480, MonoNs(20_000_000)), bytes(960))
 
 
 def test_a_child_is_told_from_its_predecessor(ends: tuple[Bus, Bus], home: Path) -> None:
