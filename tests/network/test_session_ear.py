@@ -127,6 +127,15 @@ def test_speech_that_the_server_heard_first_is_told_once() -> None:
     assert script.told == [("started", "server", "u1"), ("stopped", "server", "u1")]
 
 
+def test_what_was_asked_for_before_is_not_said_after_an_interruption() -> None:
+    script = Eared()
+    script.reply("i1", 4000)
+    script.done()
+    script.order("say", text="dinner")
+    script.local("confirmed")
+    assert ("ResponseCancel", "r2") in sent(script.created("r2", metadata={"voiced": "say"}))
+
+
 def test_what_may_be_an_echo_is_no_speech_until_it_is_confirmed() -> None:
     script = Eared()
     script.reply("i1", 400)
@@ -268,8 +277,40 @@ def test_what_is_said_while_the_last_answer_plays_on_without_a_session_is_not_an
     script.delta("i2", sound(400))
     script.do(script.session.lost("gone", 1, 0.5, script.now))
     said = script.utter(1000)
+    script.speak(3000)
     script.started("i2")
     assert said in appended(script.open())
+
+
+def test_what_was_told_again_and_understood_is_not_told_a_third_time() -> None:
+    script = Eared(ready=False)
+    said = script.utter(1000)
+    script.open()
+    script.speech_started("u1")
+    script.speech_stopped("u1")
+    script.event("input_audio_buffer.committed", item_id="u1")
+    script.event("conversation.item.input_audio_transcription.completed", item_id="u1", content_index=0, transcript="what time is it")
+    script.speak(5000)
+    script.do(script.session.lost("gone", 1, 0.5, script.now))
+    script.speak(5000)
+    assert said not in appended(script.open())
+
+
+def test_what_is_said_while_nothing_may_be_spent_is_not_told_when_it_may() -> None:
+    script = Eared()
+    script.order("budget", exhausted="enough for today")
+    script.utter(1000)
+    script.order("budget", exhausted="")
+    script.speak(500)
+    assert appended(script.open()) == b""
+
+
+def test_nobody_falls_asleep_in_the_middle_of_a_word() -> None:
+    script = Eared(idle_disconnect_s=60)
+    script.wait(59_000)
+    script.local("started")
+    assert Sleep not in map(type, script.wait(2_900))
+    assert Sleep in map(type, script.wait(100))
 
 
 # the wake word --------------------------------------------------------------------------------------------------------------
@@ -337,6 +378,35 @@ def test_an_order_to_wake_and_a_key_open_the_ears_too() -> None:
     script = Eared(**WORD, mode="push_to_talk")
     assert ears(script.talk(pressed=True)) == [True]
     assert script.state == "hearing"
+
+
+def test_a_voice_that_is_not_listened_to_interrupts_nobody() -> None:
+    script = Eared(**WORD)
+    script.order("say", text="dinner")
+    script.reply("i1", 4000)
+    assert flushes(script.local("confirmed")) == []
+
+
+def test_who_says_the_wake_word_has_time_to_speak() -> None:
+    script = Eared(**WORD, idle_disconnect_s=60)
+    script.order("wake")
+    script.open()
+    script.wait(55_000)
+    assert script.state == "asleep"
+    script.local("wake")
+    assert Sleep not in map(type, script.wait(6_000))
+    assert script.state == "listening"
+
+
+def test_a_session_that_falls_asleep_closes_the_ears_and_hears_no_more() -> None:
+    script = Eared(**WORD)
+    script.local("wake")
+    script.local("started")
+    assert ears(script.order("budget", exhausted="enough for today")) == [False]
+    script.speak(500)
+    script.order("budget", exhausted="")
+    script.speak(500)
+    assert appended(script.open()) == b""
 
 
 def test_the_wake_word_stops_what_is_being_said() -> None:
@@ -441,6 +511,41 @@ def test_of_a_press_without_a_session_the_next_one_gets_no_silence_either() -> N
     audio = appended(script.open())
     assert said in audio
     assert len(audio) <= len(said) + len(sound(300 + 400 + 20))
+
+
+def test_a_press_without_a_session_in_which_nobody_was_heard_is_no_turn() -> None:
+    script = Keyed()
+    script.do(script.session.lost("gone", 1, 0.5, script.now))
+    script.talk(pressed=True)
+    script.speak(3000)
+    script.talk(pressed=False)
+    assert sent(script.open()) == [("SessionUpdate",)]
+
+
+def test_a_session_that_opens_before_the_first_word_of_a_press_gets_no_silence() -> None:
+    script = Keyed()
+    script.do(script.session.lost("gone", 1, 0.5, script.now))
+    script.talk(pressed=True)
+    script.speak(3000)
+    assert appended(script.open()) == b""
+    script.out.clear()
+    said = script.utter(1000)
+    script.talk(pressed=False)
+    audio = appended(script.out)
+    assert said in audio
+    assert len(audio) <= len(said) + len(sound(300 + 400 + 20))
+
+
+def test_a_question_in_writing_during_a_press_does_not_take_its_words() -> None:
+    script = Keyed(idle_disconnect_s=60)
+    script.wait(60_000)
+    script.talk(pressed=True)
+    script.order("ask", text="and how late is it")
+    said = script.utter(1000)
+    script.talk(pressed=False)
+    out = script.open()
+    assert said in appended(out)
+    assert sent(out).count(("InputAudioCommit",)) == 1
 
 
 def test_a_voice_does_not_interrupt_where_a_key_does() -> None:

@@ -40,15 +40,12 @@ class Debts:
         return iter(list(self._owed))
 
     @property
-    def newest(self) -> Owed | None:
-        return self._owed[-1] if self._owed else None
+    def nameless(self) -> Owed | None:
+        """The turn that was told again, of which this server has not said that it hears it."""
+        return next((owed for owed in self._owed if owed.item_id is None), None)
 
     @property
-    def nameless(self) -> Owed | None:
-        """The turn that a server is about to hear which was told it again."""
-        newest = self.newest
-        if newest is not None and newest.item_id is None:
-            return newest
+    def guess(self) -> Owed | None:
         return next((owed for owed in self._owed if owed.guessed), None)
 
     def add(self, began_ns: int, item_id: str | None) -> Owed:
@@ -56,17 +53,16 @@ class Debts:
         self._owed = [*self._owed, Owed(began_ns, item_id)][-_MOST_OWED:]
         return self._owed[-1]
 
-    def remove(self, owed: Owed) -> None:
-        self._owed.remove(owed)
+    def remove(self, gone: Owed) -> None:
+        self._owed = [owed for owed in self._owed if owed is not gone]
 
-    def paid(self, *, but_newest: bool = False) -> None:
+    def paid(self, *, but: Owed | None = None) -> None:
         """Nobody waits for an answer any more."""
-        self._owed = self._owed[-1:] if but_newest else []
+        self._owed = [owed for owed in self._owed if owed is but]
 
-    def answered(self, *, but_newest: bool) -> None:
+    def answered(self, *, but: Owed | None) -> None:
         """They are answered; but not what no server has heard."""
-        newest = self.newest
-        self._owed = [owed for owed in self._owed if owed.guessed or (but_newest and owed is newest)]
+        self._owed = [owed for owed in self._owed if owed.guessed or owed is but]
 
     def by_sound(self) -> list[Owed]:
         """Those whose words are not known."""
@@ -82,7 +78,6 @@ class Debts:
         """Several turns that a server hears again become the one that it makes of them."""
         first = spoken[0]
         first.ended_ns = spoken[-1].ended_ns
-        first.guessed = all(owed.guessed for owed in spoken)
         self._owed = [owed for owed in self._owed if owed is first or owed not in spoken]
 
     def expire(self, now: int) -> int:

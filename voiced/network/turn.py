@@ -52,6 +52,7 @@ class Turn:
         self._transcript = transcript
         self._ear = ear
         self._press: Press | None = None
+        self._said: Owed | None = None  # the turn that is being said
         self._kept = KeptSound()
         self._debts = Debts(transcript.knows)
         self._closed_ns: int | None = None
@@ -73,7 +74,7 @@ class Turn:
         """What was said in one mode is no turn of the other."""
         if self.hearing:
             self._publish_stop(self.item_id, None, "local" if self.pressed else "server")
-        self.hearing, self._press = False, None
+        self.hearing, self._press, self._said = False, None, None
         self._release_ns = self.thinking_until_ns = None
         self._debts.paid()
         self._ear.deafened()
@@ -128,9 +129,9 @@ class Turn:
 
     def guessed(self, began_ns: int) -> None:
         """Somebody speaks while there is no session: the next one is told it, as far as the words are not too old."""
-        newest = self._debts.newest
-        if newest is not None and newest.guessed:
-            newest.ended_ns = None
+        guess = self._debts.guess
+        if guess is not None:
+            guess.ended_ns = None
         else:
             self._debts.add(max(began_ns, self._over_ns), None).guessed = True
 
@@ -140,18 +141,17 @@ class Turn:
             self.guessed(self._ear.speaking_since_ns)
 
     def guess_ended(self, now: MonoNs) -> None:
-        newest = self._debts.newest
-        if newest is not None and newest.guessed and newest.ended_ns is None:
-            newest.ended_ns = now
+        guess = self._debts.guess
+        if guess is not None and guess.ended_ns is None:
+            guess.ended_ns = now
 
     def spoke(self, captured_ns: MonoNs, *, ready: bool) -> None:
         """Somebody speaks while the key is down."""
-        press, owed = self._press, self._debts.newest
-        if press is None:
+        press, said = self._press, self._said
+        if press is None or said is None:
             return
         from_ns = press.started(captured_ns)
-        if owed is not None:
-            owed.began_ns = max(owed.began_ns, press.first_ns)
+        said.began_ns = max(said.began_ns, press.first_ns)
         if from_ns is not None and ready:
             self._replay(from_ns)
 
@@ -173,13 +173,13 @@ class Turn:
         self._start_ms = event.audio_start_ms
         self._ear.noticed()
         began_ns = self._when(event.audio_start_ms, now)
-        told = self._debts.nameless
+        self._said = told = self._debts.nameless
         if told is not None:
             told.name(event.item_id)  # it was told again, and this server has heard it now
             told.began_ns = min(told.began_ns, began_ns)
             told.ended_ns = None
         else:
-            self._debts.add(began_ns, event.item_id)
+            self._said = self._debts.add(began_ns, event.item_id)
         self._transcript.announce(USER, event.item_id)
         self._out.publish("speech.started", item_id=event.item_id, audio_ms=sane(event.audio_start_ms), source="server")
 
@@ -222,8 +222,9 @@ class Turn:
 
     def _wait_for_answer(self, now: MonoNs) -> None:
         self.thinking_until_ns = now + _THINKING_AT_MOST_NS
-        if self._debts.newest is not None:
-            self._debts.newest.ended_ns = now
+        if self._said is not None:
+            self._said.ended_ns = now
+        self._said = None
 
     # push-to-talk --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Turn:
         self._release_ns = now + self._talk_limit_ns
         began_ns = max(now - BEFORE_PRESS_NS, self._over_ns)
         self._press = press = Press(began_ns, trusting=self._ear.alive and self._ear.speaking_since_ns is None)
-        self._debts.add(began_ns, None)
+        self._said = self._debts.add(began_ns, None)
         self._pressed_bytes = 0
         if ready:
             self._out.send(events.InputAudioClear())
@@ -250,18 +251,19 @@ class Turn:
         self._release_ns = None
         self._over_ns = now
         self._publish_stop(None, None, "local")
-        owed = self._debts.newest
-        if owed is None or press is None:
+        said = self._said
+        if said is None or press is None:
             return
         spoken_ms = self._pressed_bytes // BYTES_PER_MS if ready else (now - self._pressed_ns) // _NS_PER_MS
         if spoken_ms < _SHORTEST_TURN_MS or not press.spoken:
-            self._debts.remove(owed)
+            self._debts.remove(said)
+            self._said = None
             if ready:
                 self._out.send(events.InputAudioClear())
             why = f"was down for less than {_SHORTEST_TURN_MS} ms; nothing was said" if press.spoken else "was down, but nobody was heard"
             self._out.log(logging.INFO, f"the key {why}")
             return
-        owed.released_ns = now if press.stopped_ns is None else press.stopped_ns
+        said.released_ns = now if press.stopped_ns is None else press.stopped_ns
         self._wait_for_answer(now)
         if ready:
             self._out.send(events.InputAudioCommit())
@@ -279,13 +281,13 @@ class Turn:
 
     def answered(self) -> None:
         """The answer sounds, or is over without a sound."""
-        self._debts.answered(but_newest=self.hearing)
+        self._debts.answered(but=self._said)
         self.thinking_until_ns = None
 
     def given_up(self) -> bool:
         """Nobody waits for an answer any more: it was interrupted. True where the server was about to begin one, which is
         refused when it comes."""
-        self._debts.paid(but_newest=self.hearing)
+        self._debts.paid(but=self._said)
         self._refuse_until_ns, self.thinking_until_ns = self.thinking_until_ns, None
         return self._refuse_until_ns is not None
 
@@ -299,18 +301,18 @@ class Turn:
 
     def session_closed(self, now: MonoNs, *, asleep: bool) -> None:
         """Of a turn that the server was hearing there is the sound; push-to-talk goes on."""
-        if self.hearing and not self.pressed and self._debts.newest is not None:
-            self._debts.newest.ended_ns = now  # it may not be, but that is the last we know
+        if not self.pressed and self._said is not None:
+            self._said.ended_ns = now  # it may not be, but that is the last we know
+            self._said = None
         else:
             self.session_wanted()
         if self._closed_ns is None:
             self._closed_ns = now
         if asleep:
             self._closed_ns = None
-            self._over_ns = now
             self._debts.paid()
             self._kept.forget()
-            self._press = None
+            self._press = self._said = None
         self.hearing = self.pressed
         self.thinking_until_ns = self._refuse_until_ns = None
         self._awaited.clear()
