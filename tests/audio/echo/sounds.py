@@ -1,36 +1,34 @@
-"""Sounds of no meaning with the loudness of speech, and rooms for them, to try cancellers on."""
+"""Sounds for the cancellers, and what can be measured of them."""
 
 import numpy as np
 
-from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.echo.interface import RATE_HZ
 
 
-def babble(seed: int, seconds: float, level: float = 0.1) -> Samples:
-    """Noise with a falling spectrum that comes and goes as syllables do."""
+def syllables(seed: int, seconds: float, level: float = 0.1) -> np.ndarray:
+    """Noise with the spectrum and the rhythm of speech, which cancellers take for speech."""
     random = np.random.default_rng(seed)
-    count = int(seconds * RATE_HZ)
-    spectrum = np.fft.rfft(random.normal(0, 1, count))
-    spectrum /= np.maximum(np.fft.rfftfreq(count, 1 / RATE_HZ), 200) ** 0.7
-    noise = np.fft.irfft(spectrum, count)
-    syllables = np.repeat(random.choice([0.05, 0.5, 1.0, 1.5], count // 2400 + 1), 2400)[:count]
-    sound = noise * syllables
-    return np.asarray(level * sound / np.sqrt(np.mean(sound**2)), np.float32)
+    frames = int(seconds * RATE_HZ)
+    spectrum = np.fft.rfft(random.standard_normal(frames))
+    hz = np.fft.rfftfreq(frames, 1 / RATE_HZ)
+    spectrum *= (hz > 100) / (1 + (hz / 500) ** 2) ** 0.5
+    places = np.arange(0, frames + 4000, 4000)
+    rhythm = np.interp(np.arange(frames), places, random.choice([0.05, 0.5, 1.0, 1.5], len(places)))
+    sound = np.fft.irfft(spectrum, frames) * rhythm
+    return (sound * level / np.sqrt(np.mean(sound**2))).astype(np.float32)
 
 
-def response(seed: int, delay_ms: float = 40, tail_ms: float = 80, gain: float = 0.5) -> Samples:
-    random = np.random.default_rng(seed)
-    taps = int(tail_ms * RATE_HZ / 1000)
-    tail = random.normal(0, 1, taps) * 10 ** (-3 * np.arange(taps) / taps)
-    tail /= np.linalg.norm(tail) * 1.4
-    tail[0] += 1
-    return np.asarray(np.concatenate((np.zeros(int(delay_ms * RATE_HZ / 1000)), gain * tail / np.linalg.norm(tail))), np.float32)
+def lag(of: np.ndarray, behind: np.ndarray) -> int:
+    """Samples by which the one comes after the other."""
+    size = 2 * len(of)
+    together = np.fft.irfft(np.fft.rfft(of, size) * np.conj(np.fft.rfft(behind, size)), size)
+    at = int(np.argmax(together))
+    return at if at < len(of) else at - size
 
 
-def echoed(far: Samples, path: Samples, noise: float = 1e-3) -> Samples:
-    size = len(far) + len(path)
-    heard = np.fft.irfft(np.fft.rfft(far, size) * np.fft.rfft(path, size), size)[: len(far)]
-    return np.asarray(heard + np.random.default_rng(9).normal(0, noise, len(far)), np.float32)
+def in_pieces(process, *sounds: np.ndarray, frames: int = 320) -> np.ndarray:
+    return np.concatenate([process(*(s[at : at + frames] for s in sounds)) for at in range(0, len(sounds[0]), frames)])
 
 
-def lowered_db(before: Samples, after: Samples) -> float:
-    return float(10 * np.log10(np.mean(before.astype(np.float64) ** 2) / np.mean(after.astype(np.float64) ** 2)))
+def db(sound: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12))

@@ -1,0 +1,83 @@
+"""The far end held back until its echo is near, where that comes later than the linear canceller reaches.
+
+A Bluetooth loudspeaker can sound some 100 ms later than playback is told. Then nothing would be cancelled: the linear filter ends after
+320 ms, and AEC3 finds no echo behind 700 (signal-packages 1.2). Jumps of some 10 ms and drift are the linear canceller's own affair.
+"""
+
+import numpy as np
+
+from voiced.audio.echo.interface import RATE_HZ, Samples
+
+#: The two are compared over the microphone's last 2 s and the far end's last 3; less often when the echo was found.
+_EVERY, _LATER = RATE_HZ // 2, RATE_HZ
+_HEARD = 32_768
+_FAR = 49_152
+#: Phases alone count (GCC-PHAT), of where speech is.
+_FROM_HZ, _TO_HZ = 200, 4000
+_COARSE = RATE_HZ // (2 * _TO_HZ)
+#: The echo's place is believed when it stands out so much from all others, twice in succession within a millisecond.
+_STANDS_OUT = 8.0
+_SAME = RATE_HZ // 1000
+#: Far end that is quieter or was heard for less than this has no echo to be found.
+_AUDIBLE = 1e-3
+_ENOUGH = 0.3
+#: Left alone between these, so that a room with 100 ms of reverberation fits behind the latest; otherwise brought to _PLACE: in a
+#: diffuse room the strongest path was seen up to 17 ms behind the first.
+_EARLIEST, _LATEST = RATE_HZ * 3 // 1000, RATE_HZ * 220 // 1000
+_PLACE = RATE_HZ * 40 // 1000
+
+
+class Aligner:
+    """One microphone and one loudspeaker. The echo is searched up to a second behind the far end."""
+
+    def __init__(self) -> None:
+        #: Samples by which the far end is held back.
+        self.held = 0
+        self._near: Samples = np.zeros(_HEARD, np.float32)
+        self._far: Samples = np.zeros(_FAR, np.float32)
+        self._until = _EVERY
+        self._found: int | None = None
+        self._last: int | None = None
+
+    @property
+    def delay_ms(self) -> float | None:
+        """Of the strongest path behind the far end as it came; None before it was found."""
+        return None if self._found is None else self._found * 1000 / RATE_HZ
+
+    def process(self, near: Samples, far: Samples) -> Samples:
+        """Equal lengths; returns as much of the far end, held back."""
+        for past, new in ((self._near, near), (self._far, far)):
+            past[: -len(new)] = past[len(new) :]
+            past[-len(new) :] = new
+        self._until -= len(near)
+        if self._until <= 0:
+            self._search()
+            self._until = _EVERY if self._found is None else _LATER
+        end = _FAR - self.held
+        return self._far[end - len(far) : end].copy()
+
+    def _search(self) -> None:
+        if np.count_nonzero(np.abs(self._far[-_HEARD:]) > _AUDIBLE) < _ENOUGH * _HEARD:
+            self._last = None
+            return
+        last, self._last = self._last, delay(self._near, self._far)
+        if self._last is None or last is None or abs(self._last - last) > _SAME:
+            return
+        self._found = self._last
+        if not _EARLIEST <= self._found - self.held <= _LATEST:
+            self.held = max(0, self._found - _PLACE)
+
+
+def delay(near: Samples, far: Samples) -> int | None:
+    """By how many samples the echo in `near` is behind `far`, which ends with it but begins earlier; None if that can't be told."""
+    size, farthest = len(far), len(far) - len(near)
+    heard = np.concatenate((np.zeros(farthest, np.float32), near))
+    cross = np.fft.rfft(heard) * np.conj(np.fft.rfft(far))
+    first, last = (size * hz // RATE_HZ for hz in (_FROM_HZ, _TO_HZ))
+    cross = cross[: size // (2 * _COARSE) + 1]
+    cross[:first] = cross[last:] = 0
+    power = np.abs(cross)
+    cross /= power + 1e-3 * power.max() + 1e-20
+    match = np.abs(np.fft.irfft(cross, size // _COARSE)[: farthest // _COARSE])
+    at = int(np.argmax(match))
+    return at * _COARSE if match[at] > _STANDS_OUT * np.sqrt(np.mean(match**2)) else None
