@@ -14,7 +14,8 @@ AFTER = round(0.8 * RATE)
 def convolved(sound: Samples, response: Samples) -> Samples:
     """As np.convolve, which takes seconds for a long response."""
     length = len(sound) + len(response) - 1
-    return np.asarray(np.fft.irfft(np.fft.rfft(sound, length) * np.fft.rfft(response, length), length), np.float32)
+    size = 1 << length.bit_length()
+    return np.asarray(np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)[:length], np.float32)
 
 
 def room(tail_ms: float, delay_ms: float, loss_db: float, direct_db: float) -> Samples:
@@ -60,6 +61,15 @@ def test_the_tail_is_half_the_time_of_60_db() -> None:
     found = acoustics.echo(SWEEP, heard(room(250, 50, 6, -15), -70), RATE)
     assert found is not None
     assert found.tail_ms == pytest.approx(125, rel=0.15)
+
+
+def test_a_reflection_louder_than_the_direct_sound_is_not_the_first() -> None:
+    """As of a loudspeaker that points at the wall."""
+    response = np.zeros(RATE // 10, np.float32)
+    response[[RATE // 50, RATE // 25]] = 0.5, 1.0
+    found = acoustics.echo(SWEEP, heard(response, -60), RATE)
+    assert found is not None
+    assert found.delay_ms == pytest.approx(20, abs=1)
 
 
 def test_a_loudspeaker_that_distorts_is_still_found_in_its_place() -> None:

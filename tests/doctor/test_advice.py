@@ -27,7 +27,7 @@ HEARD = {
     "tail_ms": 80.0,
     "drift_ppm": 12.0,
 }
-CANCELLER = {"erle_db": 35.0, "echo_to_noise_db": 40.0, "interruptions": 0}
+CANCELLER = {"erle_db": 35.0, "linear_erle_db": 20.0, "echo_to_noise_db": 40.0, "interruptions": 0}
 NO_ECHO = {"heard": 0, "delay_ms": None, "delay_spread_ms": None, "echo_return_loss_db": None, "tail_ms": None, "drift_ppm": None}
 
 
@@ -78,6 +78,8 @@ def test_all_is_well_in_a_good_room() -> None:
         ({}, {"erle_db": 2.0}, {"barge_in.mode": "local"}, "canceller", "failed", {"barge_in.mode": "server"}),
         ({}, {"erle_db": 12.0}, {}, "canceller", "warning", {}),
         ({}, {"erle_db": 12.0, "echo_to_noise_db": 14.0}, {}, "canceller", "ok", {}),
+        ({}, {"linear_erle_db": 1.0}, {}, "canceller", "warning", {}),
+        ({}, {"linear_erle_db": None}, {}, "canceller", "warning", {}),
         ({}, {"interruptions": 1}, {}, "canceller", "warning", {"barge_in.threshold": 0.7}),
         ({}, {"interruptions": 1}, {"barge_in.threshold": 0.95}, "canceller", "warning", {}),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,21 @@ def test_a_certificate_that_nobody_vouches_for_says_what_to_set(tmp_path: Path) 
         found = tried(url.replace("ws://", "wss://"))
     assert (found.verdict, found.details["code"]) == (Verdict.FAILED, "server_unreachable")
     assert "realtime.ca_file" in found.meaning
+
+
+def test_a_server_that_hangs_up_is_told_by_its_own_words(peer: ScriptedServer) -> None:
+    def hang_up() -> None:
+        peer.wait_for_client()
+        peer.hang_up(4000, f"not today, {KEY}")
+
+    peer.manner = Manner(greets=False)
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    found = tried(peer.url)
+    thread.join()
+    assert found.verdict is Verdict.FAILED
+    assert "not today" in found.meaning
+    assert KEY not in repr(found)
 
 
 def test_nobody_there_is_one_line() -> None:

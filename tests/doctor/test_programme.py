@@ -1,5 +1,7 @@
 """The whole test, through rooms that are made of numbers, up to the canceller."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from voiced.doctor.programme import RATE, Duplex
 TEST = programme.programme(1.0)
 
 
+@cache
 def recorded(delay_ms: float, gain: float, noise: float = 1e-4) -> Samples:
     """The test sound as a room with a short tail gives it back."""
     response = np.zeros(round(RATE * (delay_ms / 1000 + 0.03)))
@@ -34,18 +37,22 @@ def test_a_good_room() -> None:
     assert found["clipped_ms"] == 0
 
 
-def test_the_canceller_learns_it_and_does_not_learn_what_comes_at_any_time() -> None:
+def test_the_canceller_learns_it() -> None:
     sound = recorded(50, 0.3)
-    figures = programme.judged(TEST, Duplex(sound, 0, 0))
-    found = cancelling.tried(TEST, Duplex(sound, 0, 0), figures, 0.5)
+    found = cancelling.tried(TEST, Duplex(sound, 0, 0), programme.judged(TEST, Duplex(sound, 0, 0)), 0.5)
     assert found is not None
     assert found["erle_db"] > 20
+    assert found["linear_erle_db"] > 15
     assert found["interruptions"] == 0
-    half = RATE // 2
-    jumping = np.concatenate([np.roll(sound[at : at + half], (at // half % 4) * 1200) for at in range(0, len(sound), half)])
-    moving = cancelling.tried(TEST, Duplex(jumping, 0, 0), figures, 0.5)
-    assert moving is not None
-    assert moving["erle_db"] < found["erle_db"] - 6
+
+
+def test_the_canceller_does_not_learn_what_comes_before_it_is_played() -> None:
+    """AEC3 silences that, too, and everything with it: only the linear one tells."""
+    sound = recorded(50, 0.3)
+    early = np.concatenate((sound[RATE // 5 :], np.zeros(RATE // 5, np.float32)))
+    found = cancelling.tried(TEST, Duplex(early, 0, 0), programme.judged(TEST, Duplex(sound, 0, 0)), 0.5)
+    assert found is not None
+    assert found["linear_erle_db"] < 3
 
 
 def test_headphones_have_no_echo_and_nothing_to_cancel() -> None:

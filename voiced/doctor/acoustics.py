@@ -81,7 +81,7 @@ def response(played: Samples, recorded: Samples, *, weighted: bool = False) -> S
     power = np.abs(source) ** 2
     found = np.fft.rfft(recorded, size) * source.conj() / (power + _REGULARISATION * power.max())
     if weighted:
-        found *= np.abs(source) / np.sqrt(_mean_of_bins(power))
+        found *= np.abs(source) / np.sqrt(power.mean())
     return np.fft.irfft(found, size).astype(np.float32)
 
 
@@ -104,11 +104,6 @@ def echo(played: Samples, recorded: Samples, rate: int) -> Echo | None:
 def _heard(response: Samples, after: int, rate: int) -> NDArray[np.float64]:
     """The part of a response in which an echo can be."""
     return np.concatenate((response[-round(_EARLIEST_S * rate) :], response[:after])).astype(np.float64)
-
-
-def _mean_of_bins(power: NDArray[np.float64]) -> float:
-    """Over all bins of the whole transform, of which a real one shows half."""
-    return float((2 * power.sum() - power[0] - power[-1]) / (2 * len(power) - 2))
 
 
 def _noise_power(power: NDArray[np.float64], rate: int) -> float:

@@ -26,6 +26,8 @@ _LOUDER_DB = 6.0
 #: What the canceller should take away after three seconds, where there is so much.
 _ERLE_DB = 20.0
 _POOR_ERLE_DB = 8.0
+#: The same of the linear canceller alone, which listens for interruptions.
+_LEARNT_DB = 6.0
 #: A buffer that ran dry is made longer by this.
 _BUFFER_STEPS_MS = (60, 100, 150, 200, 300, 500)
 
@@ -199,7 +201,7 @@ def _cancelling(canceller: Found, config: Config) -> Finding:
     if "complaint" in canceller:
         remedy = "Install voiced again, with its libraries; or set audio.echo_cancellation to off and use headphones."
         return Finding("canceller", _FAILED, f"The canceller can't be run: {canceller['complaint']}.", remedy=remedy)
-    erle, most = canceller["erle_db"], canceller["echo_to_noise_db"]
+    erle, learnt, most = canceller["erle_db"], canceller["linear_erle_db"], canceller["echo_to_noise_db"]
     details = dict(canceller)
     verdict, remedy, settings = _OK, "", {}
     if erle < min(_POOR_ERLE_DB, most - 6):
@@ -211,6 +213,11 @@ def _cancelling(canceller: Found, config: Config) -> Finding:
         meaning = f"The canceller took its own echo for your voice {_times(canceller['interruptions'])}: voiced would interrupt itself."
         higher = round(min(KEYS["barge_in.threshold"].most or 1.0, config["barge_in.threshold"] + 0.2), 2)
         settings = {"barge_in.threshold": higher} if higher > config["barge_in.threshold"] else {}
+    elif learnt is None or learnt < min(_LEARNT_DB, most - 6):
+        # What suppresses keeps an echo from the server that it does not understand, and you with it.
+        verdict = _WARNING
+        meaning = "The server is spared the echo, but voiced has not learnt it: while it speaks, it hears you only if you are louder."
+        remedy = "Turn off effects of loudspeaker and microphone (equaliser, 3D, automatic gain), or lower the loudspeaker."
     elif erle < min(_ERLE_DB, most - 3):
         verdict, meaning = _WARNING, "The canceller takes away some of the echo, less than it should after three seconds."
         remedy = "Lower the loudspeaker: one at its limits distorts, and distortion can't be cancelled."
