@@ -137,6 +137,8 @@ def test_nothing_is_connected_before_the_word_and_what_was_said_with_it_is_sent(
 
         until(lambda: loud_ms(sent()) > 0 and loud_ms(sent()[-300 * BYTES_PER_MS :]) == 0, "the end of the call at the server")
         assert loud_ms(sent()) == pytest.approx(said.call_ms, abs=50)
+        peer.hear("Hey Mycroft, what time is it?")
+        peer.end_reply(peer.begin_reply())
         until(lambda: client.status()["state"] == "asleep", "sleep")
         assert peer.connections == 1
 
