@@ -513,6 +513,17 @@ def test_of_a_press_without_a_session_the_next_one_gets_no_silence_either() -> N
     assert len(audio) <= len(said) + len(sound(300 + 400 + 20))
 
 
+def test_another_capture_process_is_not_known_to_have_a_detector() -> None:
+    script = Keyed()
+    script.now = MonoNs(script.now + 800 * MS)
+    script.speak(1000)
+    script.out.clear()
+    script.talk(pressed=True)
+    first = len(script.frames)
+    script.speak(400)
+    assert appended(script.out).endswith(b"".join(script.frames[first:]))
+
+
 def test_a_press_without_a_session_in_which_nobody_was_heard_is_no_turn() -> None:
     script = Keyed()
     script.do(script.session.lost("gone", 1, 0.5, script.now))
