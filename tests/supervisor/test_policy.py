@@ -76,6 +76,16 @@ def test_one_that_lacks_its_device_is_never_given_up() -> None:
     assert life.deadline_s == at_s, "its restarts after a crash are all left"
 
 
+@pytest.mark.parametrize(("ready_for_s", "wait_s"), [(1.9, 0.5), (2.0, 0.0)])
+def test_a_device_that_was_there_for_a_moment_is_no_flapping_one(ready_for_s: float, wait_s: float) -> None:
+    life = ready()
+    life.handle(Event.LOST, 1.0)
+    life.handle(Event.DUE, 1.0)
+    life.handle(Event.READIED, 3.0)
+    life.handle(Event.LOST, 3.0 + ready_for_s)
+    assert life.deadline_s == 3.0 + ready_for_s + wait_s
+
+
 @pytest.mark.parametrize(("ready_for_s", "wait_s"), [(19.9, 0.5), (20.0, 0.0)])
 def test_only_a_stable_process_gets_its_restarts_back(ready_for_s: float, wait_s: float) -> None:
     life = ready()

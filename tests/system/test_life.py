@@ -132,12 +132,13 @@ def test_a_sound_server_that_goes_away_is_told_and_survived(sound: SoundServer, 
         with client.events("process") as told:
             sound.close()
             names = set()
-            while names != {"capture"}:
+            while names != {"playback"}:
                 event = told.next(timeout_s=15)
                 assert event is not None
                 if event.data["state"] != "ready":
                     names.add(event.data["name"])
                     assert event.data["reason"]
+        assert "the sound server went away" in daemon.log
         assert client.ping()["pid"] == daemon.process.pid
         assert "Traceback" not in daemon.log
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from voiced.audio.device import Wanted
 from voiced.audio.format import from_device
-from voiced.audio.opening import devices, open_input
-from voiced.audio.presence.waiting import await_wanted, open_wanted
+from voiced.audio.listing import Lister
+from voiced.audio.live import LiveInput
+from voiced.audio.opening import open_input
 from voiced.audio.presence.watch import Presence
 from voiced.audio.presence.wire import SOURCES
-from voiced.audio.shutter import Shutter
 from voiced.bus import DUCK, MICROPHONE, REFERENCE, Receiver, Sender
 from voiced.capture.ears import Word
 from voiced.capture.framer import Watch, wait_ms
@@ -40,67 +40,59 @@ def _capture(child: Child) -> None:
     wanted = Wanted(settings["device"], rate, settings["channels"], settings["frame_ms"] * rate // 1000)
     presence = Presence(SOURCES, wanted, child.log)
     child.watch(presence.fd)
-    _Capture(child, wanted, presence).run()
+    muted = bool(settings["muted"])
+    patient = bool(settings.get("patient"))
+    device = LiveInput(presence, wanted, open_input, child.log, patient=patient, shut=muted and bool(settings["hard_mute"]))
+    try:
+        device.start()
+        _Capture(child, device, presence, muted=muted).run()
+    finally:
+        device.close()
 
 
 class _Capture:
-    def __init__(self, child: Child, wanted: Wanted, presence: Presence) -> None:
+    def __init__(self, child: Child, device: LiveInput, presence: Presence, *, muted: bool) -> None:
         self._child = child
-        self._wanted = wanted
+        self._device = device
         self._presence = presence
-        self._muted = bool(child.settings["muted"])
+        self._muted = muted
+        self._lister = Lister(child)
+        self._cleaned = self._judge_source()
+        self._microphone = Microphone(child.settings, from_device(device.format), self._cleaned, _word(child.settings))
         self._out = self._fresh_sender()
         # Not watched: what comes there is about the next frame, which comes soon enough, and each wake-up costs.
         self._reference = Receiver(child.bus.bind(REFERENCE))
         self._to_playback = Sender(child.bus.connect(DUCK))
-        # Both come with the device.
-        self._device: Shutter | None = None
-        self._microphone: Microphone | None = None
 
     def run(self) -> None:
-        opened = None
-        if not self._hidden:
-            opened = await_wanted(self._child, self._presence, self._wanted, open_input, self._obey)
-            if opened is None:
-                return
-        self._device = device = Shutter(self._wanted, self._open_again, opened)
-        try:
-            device.start()
-            self._cleaned = self._judge_source()
-            settings = self._child.settings | {"muted": self._muted}
-            self._microphone = Microphone(settings, from_device(device.format), self._cleaned, _word(settings))
-            self._listen(device, self._microphone)
-        finally:
-            device.close()
-
-    def _listen(self, device: Shutter, microphone: Microphone) -> None:
-        child = self._child
+        child, device = self._child, self._device
         wanted = device.format.rate * child.settings["frame_ms"] // 1000
         watch = Watch(_LOST_AFTER_NS, now_ns())
         ready = False
         readable = 0
         while not child.stopping:
-            child.wait(wait_ms(readable, wanted, device.format.rate))
-            self._presence.look(now_ns())
+            self._lister.take(child.wait(wait_ms(readable, wanted, device.format.rate)))
+            device.look(now_ns())
             for order in child.orders():
                 self._obey(order)
             readable = device.readable()  # once a frame: each time it wakes the sound library's own thread
             if readable >= wanted:
                 readable -= wanted
-                self._take(microphone, device.read(wanted))
+                self._take(device.read(wanted))
                 watch.heard(now_ns())
                 if not ready:
                     ready = True
                     child.ready(**self._facts())
             elif watch.expired(now_ns()):
-                raise DeviceLost(f"input device {device.name} gives no sound; is it plugged in? Or set audio.capture.device")
+                device.lose(DeviceLost(f"input device {device.name} gives no sound; is it plugged in? Or set audio.capture.device"))
+                watch.heard(now_ns())
             child.beat(self._stats, now_ns())
 
-    def _take(self, microphone: Microphone, pcm: bytes) -> None:
+    def _take(self, pcm: bytes) -> None:
         for message, sound in self._reference.drain(_MESSAGES_AT_A_TIME):
             if isinstance(message, Played | PlayedCut):
-                microphone.played(message, sound)
-        taken = microphone.take(pcm, now_ns())
+                self._microphone.played(message, sound)
+        taken = self._microphone.take(pcm, now_ns())
         self._duck(taken.to_playback)
         for out, sound_out in taken.to_network:
             self._out.send(out, sound_out)
@@ -112,27 +104,22 @@ class _Capture:
     # orders ----------------------------------------------------------------------------------------------------------
 
     def _obey(self, order: Order) -> None:
-        """Also while there is no device yet: then what is said here holds for when there is one."""
         try:
             match order.command:
                 case "mute" | "unmute" | "toggle_mute":
                     self._switch(order, not self._muted if order.command == "toggle_mute" else order.command == "mute")
-                case "ears" if self._microphone is not None:
+                case "ears":
                     self._duck(self._microphone.listen(open=bool(order.args["open"]), now=now_ns()))
                     if not self._microphone.listening:
                         self._fresh_start()
                 case "devices":
-                    self._list_devices(order)
+                    self._lister.begin(order)
                 case _:
                     raise NotNow(f"the capture process can't do {order.command!r} now")
         except DeviceLost:
             raise
         except VoicedError as error:
             self._child.refuse(order, error if isinstance(error, NotNow) else Unavailable(error.message))
-
-    def _list_devices(self, order: Order) -> None:
-        inputs, outputs = devices()
-        self._child.answer(order, input=[row._asdict() for row in inputs], output=[row._asdict() for row in outputs])
 
     def _switch(self, order: Order, muted: bool) -> None:
         try:
@@ -148,10 +135,9 @@ class _Capture:
         if not muted:
             self._show()
         self._muted = muted
-        if self._microphone is not None:
-            self._duck(self._microphone.mute(muted, now_ns()))
+        self._duck(self._microphone.mute(muted, now_ns()))
         if self._hidden:
-            self._hide()
+            self._device.shut()
 
     def _fresh_start(self) -> None:
         """What waits to be sent goes, with the socket that holds it."""
@@ -168,21 +154,13 @@ class _Capture:
         """Nobody is to see that a microphone is in use, since it is not."""
         return self._muted and bool(self._child.settings["hard_mute"])
 
-    def _hide(self) -> None:
-        if self._device is not None:
-            self._presence.closed()
-            self._device.shut()
-
     def _show(self) -> None:
         """Raises what opening a device does."""
-        if self._device is None or self._device.is_open:
+        if self._device.is_open or not self._child.settings["hard_mute"]:
             return
         self._device.open()
         if self._judge_source() is not self._cleaned:
             raise DeviceLost("the microphone is another one than before the mute; opening it anew")
-
-    def _open_again(self) -> Any:
-        return open_wanted(self._presence, self._wanted, open_input, patient=True)
 
     def _judge_source(self) -> Cleaned:
         """Whose canceller the sound of the device needs, or has been through."""
@@ -194,15 +172,11 @@ class _Capture:
     # what is shown ---------------------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        device, microphone = self._device, self._microphone
-        if device is None or microphone is None:
-            return {"muted": self._muted, "open": False}
+        device = self._device
         shown = {"device": device.name, "rate": device.format.rate, "open": device.is_open}
-        return {**shown, **self._presence.facts(), **microphone.facts()}
+        return {**shown, **self._presence.facts(), **self._microphone.facts()}
 
     def _stats(self) -> dict[str, Any]:
-        if self._device is None or self._microphone is None:
-            return self._facts()
         return {**self._facts(), "overruns": self._device.overruns, "level_dbfs": self._microphone.level_dbfs}
 
 

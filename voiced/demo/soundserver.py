@@ -124,6 +124,26 @@ class SoundServer:
         self._processes.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def kill(self) -> None:
+        """Ends its processes as a crash does (SIGKILL): `relaunch` starts it anew, in the same place."""
+        for speech in self._speeches:
+            speech.stop()
+        if self._microphone is not None:
+            self._microphone.close()
+            self._microphone = None
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._speeches.clear()
+        self._processes.clear()
+        self._socket.unlink(missing_ok=True)
+        for left in ("notify", "run/bus", "run/pipewire-0"):
+            (self.directory / left).unlink(missing_ok=True)
+
+    def relaunch(self) -> None:
+        """Returns when both devices are there again. Raises SoundServerFailed."""
+        self._launch()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -255,7 +275,7 @@ class PulseServer(SoundServer):
     _timing = Timing(piece_samples=24, lead_ns=1_000_000, window_ns=_NS)
 
     def _launch(self) -> None:
-        self._socket.parent.mkdir(mode=0o700)
+        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
         config = self.directory / "daemon.conf"
         config.write_text("")
         kind = f"rate={self.rate_hz} channels={self.channels} format=s16le"
@@ -304,7 +324,7 @@ class PipeWireServer(SoundServer):
 
     def _launch(self) -> None:
         settings = self.directory / "home" / "pipewire" / "pipewire.conf.d"
-        settings.mkdir(parents=True)
+        settings.mkdir(parents=True, exist_ok=True)
         (settings / "quantum.conf").write_text(_PIPEWIRE_CONF.format(quantum=self._quantum))
         bus = self.directory / "run" / "bus"
         env = self._server_env | {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}"}

@@ -10,6 +10,9 @@ from typing import Any
 
 from voiced.audio.device import OutputDevice, Wanted
 from voiced.audio.opening import open_output
+from voiced.audio.presence.waiting import await_wanted
+from voiced.audio.presence.watch import Presence
+from voiced.audio.presence.wire import SINKS
 from voiced.bus import DUCK, FLUSH, HEARD, REFERENCE, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
 from voiced.errors import NotNow
@@ -31,17 +34,24 @@ def main() -> int:
 def _playback(child: Child) -> None:
     settings = child.settings
     rate = settings["rate"]
-    device, close = open_output(Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000))
+    wanted = Wanted(settings["device"], rate, settings["channels"], settings["buffer_ms"] * rate // 1000)
+    presence = Presence(SINKS, wanted, child.log)
+    child.watch(presence.fd)
+    opened = await_wanted(child, presence, wanted, open_output, lambda order: child.refuse(order, NotNow("the loudspeaker is away")))
+    if opened is None:
+        return
+    device, close = opened
     try:
-        _Process(child, device).live()
+        _Process(child, device, presence).live()
     finally:
         close()
 
 
 class _Process:
-    def __init__(self, child: Child, device: OutputDevice) -> None:
+    def __init__(self, child: Child, device: OutputDevice, presence: Presence) -> None:
         self._child = child
         self._device = device
+        self._presence = presence
         self._flushes = Receiver(child.bus.connect(FLUSH))
         self._ducks = Receiver(child.bus.bind(DUCK))
         self._replies = Receiver(child.bus.bind(REPLY))
@@ -58,7 +68,7 @@ class _Process:
         player.prime()
         child.ready(**self._facts())
         while not child.stopping:
-            child.wait(player.wake_in_ms())
+            child.wait(min(player.wake_in_ms(), self._presence.wake_in_ms(now_ns())))
             self._obey()
             for message, pcm in self._replies.drain(_DELTAS_AT_A_TIME):
                 if isinstance(message, ReplyAudio | ReplyEnd):
@@ -67,6 +77,7 @@ class _Process:
             player.pump()
             for order in child.orders():
                 self._carry_out(order)
+            self._presence.look(now_ns())
             child.beat(self._stats, now_ns())
 
     def _obey(self) -> None:
@@ -105,6 +116,7 @@ class _Process:
             "volume": loudness.percent,
             "ducked": loudness.ducked,
             "open": True,
+            **self._presence.facts(),
         }
 
     def _stats(self) -> dict[str, Any]:

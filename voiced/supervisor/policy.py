@@ -54,6 +54,8 @@ class Limits(NamedTuple):
     #: After the last of those, for one that lacks a device or a sound server.
     look_again_s: float = 5.0
     stable_s: float = 20.0
+    #: After which the loss of a device is a new one and no flapping: nobody plugs faster.
+    settled_s: float = 2.0
     #: From the order to stop to SIGTERM, and from there to SIGKILL: together well within the 2 s that a stop may take.
     terminate_after_s: float = 0.7
     kill_after_s: float = 0.5
@@ -154,8 +156,11 @@ class Lifecycle:
 
     def _died(self, now_s: float, *, lost: bool) -> None:
         """Decides between another start, after a delay, and giving up."""
-        if self._ready_since_s is not None and now_s - self._ready_since_s >= self.limits.stable_s:
-            self._failures = self._losses = 0
+        ready_s = 0.0 if self._ready_since_s is None else now_s - self._ready_since_s
+        if ready_s >= self.limits.stable_s:
+            self._failures = 0
+        if ready_s >= self.limits.settled_s:
+            self._losses = 0
         delays_s = self.limits.delays_s
         if self.blameless:
             self.deadline_s = now_s

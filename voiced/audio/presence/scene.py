@@ -49,34 +49,28 @@ def is_monitor(endpoint: Endpoint) -> bool:
     return endpoint.properties.get("device.class") == "monitor" or endpoint.name.endswith(".monitor")
 
 
-def reason_to_reopen(wanted: str, before: Scene | None, now: Scene | None, *, fell_back: bool = False) -> str | None:
-    """Why the device has to be opened anew, or None. `None` for a scene: no sound server answers. Both are scenes at rest.
+def reason_to_reopen(wanted: str, opened: str, before: Scene | None, now: Scene | None) -> str | None:
+    """Why the device has to be opened anew, or None. `wanted`: a name, or "" for the default. `opened`: the endpoint that was
+    asked for, "" = none in particular. Both scenes are at rest; None: no sound server answers.
 
-    Goes by what changed and not by what is: a choice of the user's elsewhere (a stream moved by hand in a mixer, an ALSA
-    default that leads past the sound server) is left alone, and what has just been opened anew is not so again.
+    Goes by what changed: a choice of the user's elsewhere (a stream moved by hand in a mixer, an ALSA default that leads past
+    the sound server) is left alone, and what has just been opened anew is not so again.
     """
     if now is None:
         return "the sound server went away" if before is not None and before.ours is not None else None
     chosen = matching(wanted, now.endpoints)
     if before is None:
         return "the sound server is back" if now.ours is None and (chosen or not wanted) else None
+    if chosen is not None and chosen.name != opened:
+        return f"{chosen.description} is there"
+    if chosen is None and opened:  # what the server moved elsewhere would still ask for it, each time that it starts
+        return f"{before.described(opened)} is gone"
     if now.ours is None:
         return f"{before.described(before.ours)} is gone" if before.ours else None
-    default_changed = now.default != before.default
-    if chosen is not None:
-        appeared = fell_back or before.named(chosen.name) is None
-        # PulseAudio takes a stream that it has moved once for one that follows the default from then on.
-        return f"{chosen.description} is there" if now.ours != chosen.name and (appeared or default_changed) else None
-    stayed = now.ours == before.ours != now.default
-    return f"{now.described(now.default)} is the default now" if default_changed and stayed else None
-
-
-def reason_of_canceller(before: Scene | None, now: Scene | None) -> str | None:
-    """Why a microphone has to be opened anew since its sound comes through a system-wide canceller now, or does no more."""
-    if before is None or now is None or not before.ours or not now.ours:
+    if now.default == before.default or now.ours in ("", opened):
         return None
-    was, is_now = (echo_cancelled(scene.ours, scene.endpoints) for scene in (before, now))
-    return None if was == is_now else "its echo is cancelled by the system now" if is_now else "its echo is no more cancelled by the system"
+    # PulseAudio takes a stream that it has moved once for one that follows the default from then on.
+    return f"{now.described(now.default)} is the default now" if opened or now.ours == before.ours != now.default else None
 
 
 def echo_cancelled(name: str | None, endpoints: Sequence[Endpoint]) -> bool:

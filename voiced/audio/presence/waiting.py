@@ -13,7 +13,7 @@ from voiced.audio.opening import Close
 from voiced.audio.presence.watch import Presence
 from voiced.child import Child, now_ns
 from voiced.errors import DeviceLost, DeviceUnavailable, DeviceUnknown, VoicedError
-from voiced.messages import MonoNs, Order
+from voiced.messages import Order
 
 D = TypeVar("D")
 Open = Callable[[Wanted, str], tuple[D, Close]]
@@ -44,7 +44,7 @@ def open_wanted(presence: Presence, wanted: Wanted, open_device: Open[D], *, pat
             there = ", ".join(endpoint.description for endpoint in scene.endpoints) if scene else ""
             raise DeviceUnknown(error.message + (f"; the sound server has: {there}" if there else "")) from error
         device, fell_back = open_device(wanted._replace(device=""), ""), True
-    presence.opened(fell_back=fell_back)
+    presence.opened(chosen.name if chosen else "", fell_back=fell_back)
     return device
 
 
@@ -55,7 +55,7 @@ def await_wanted(
 
     Raises what open_wanted does, where the process is not patient.
     """
-    patient = child.settings["patient"]
+    patient = bool(child.settings.get("patient"))
     told = ""
     while not child.stopping:
         changes = presence.changes
@@ -78,7 +78,7 @@ def _tell(child: Child, error: VoicedError, told: str) -> str:
 def _wait_for_change(child: Child, presence: Presence, changes: int, obey: Callable[[Order], None]) -> None:
     until_ns = now_ns() + _TRY_AGAIN_NS
     while not child.stopping and presence.changes == changes and now_ns() < until_ns:
-        child.wait(presence.wake_in_ms(MonoNs(now_ns())))
+        child.wait(presence.wake_in_ms(now_ns()))
         for order in child.orders():
             obey(order)
         child.beat(dict, now_ns())

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voiced.audio.device import Wanted
-from voiced.audio.presence.scene import Endpoint, Scene, echo_cancelled, matching, reason_of_canceller, reason_to_reopen
-from voiced.audio.presence.wire import COOKIE_BYTES, SOURCES, Dialogue, Facility, Malformed
+from voiced.audio.presence.scene import Endpoint, Scene, echo_cancelled, matching, reason_to_reopen
+from voiced.audio.presence.wire import COOKIE_BYTES, Dialogue, Facility, Malformed
 from voiced.errors import DeviceLost
 from voiced.messages import MonoNs
 
@@ -39,6 +39,8 @@ _REFUSED_FOR_NS = 10 * _NS_PER_S
 _CARDS_EVERY_NS = _NS_PER_S // 2
 #: Clocks that differ by more than this were apart for want of power.
 _SLEPT_NS = _NS_PER_S
+#: A stream that was started is listed within 20 ms, if the sound server has it at all.
+_STREAM_WITHIN_S = 0.5
 _LONGEST_WAIT_MS = 500.0
 _SOUND_DEVICES = "/dev/snd"
 #: Devices of ALSA's that stand for the sound server, or for what it makes its default.
@@ -76,7 +78,10 @@ class Presence:
         self.changes = 0
         #: Another device than the wanted one is in use.
         self.fell_back = False
-        self._known = False
+        self._opened = ""
+        self._reckoned: bool | None = None
+        #: Why `look` says that the device is lost: it is another matter with its echo than was reckoned with.
+        self.canceller_changed = False
         self._open = False
         self._told: tuple[str, bool] | None = None
 
@@ -84,14 +89,16 @@ class Presence:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """What our stream is connected to."""
-        return self.scene.named(self.scene.ours) if self.scene is not None else None
+        """What our stream is connected to; for one that PipeWire leaves unconnected since it is silent, what it will be."""
+        scene = self.scene
+        if scene is None or scene.ours is None:
+            return None
+        return scene.named(scene.ours) if scene.ours else self.chosen(scene) or scene.named(scene.default)
 
     @property
     def echo_cancelled(self) -> bool:
         """Whether what we record has been through a system-wide echo canceller."""
-        scene = self.scene
-        return scene is not None and self._facility is SOURCES and echo_cancelled(scene.ours, scene.endpoints)
+        return self.scene is not None and echo_cancelled(self.scene.ours, self.scene.endpoints)
 
     def facts(self) -> dict[str, Any]:
         """For the status: the sound server's device behind ours, and whether it stands in for the one that is wanted."""
@@ -104,9 +111,9 @@ class Presence:
 
     # told from outside -----------------------------------------------------------------------------------------------
 
-    def opened(self, *, fell_back: bool = False) -> None:
-        """A stream of ours is there from now on."""
-        self.fell_back, self._open = fell_back, True
+    def opened(self, endpoint: str = "", *, fell_back: bool = False) -> None:
+        """A stream of ours is there from now on, on that endpoint. `fell_back`: not on what is wanted."""
+        self._opened, self.fell_back, self._open = endpoint, fell_back, True
         self._rest, self._changed_ns = None, time.monotonic_ns()
 
     def closed(self) -> None:
@@ -123,6 +130,12 @@ class Presence:
                 break
             self._epoll.poll(left_ns / _NS_PER_S)
         return self.scene
+
+    def reckon_with_canceller(self) -> bool:
+        """Whether the system cancels the echo in what we record. From here on a change of that is one of the device."""
+        self.await_scene(_STREAM_WITHIN_S, ours=True)
+        self._reckoned = self.echo_cancelled
+        return self._reckoned
 
     def look(self, now: MonoNs) -> None:
         """Takes in what happened. Raises DeviceLost where the device has to be opened anew."""
@@ -154,9 +167,10 @@ class Presence:
         self._rest = Rest(now)
         if not self._open:
             return
-        reason = reason_to_reopen(self._wanted, before, now, fell_back=self.fell_back)
-        if reason is None and self._facility is SOURCES:
-            reason = reason_of_canceller(before, now)
+        reason = reason_to_reopen(self._wanted, self._opened, before, now)
+        if reason is None and self._reckoned is not None and self.endpoint is not None and self.echo_cancelled != self._reckoned:
+            self.canceller_changed = True
+            reason = "the system's echo canceller " + ("is gone" if self._reckoned else "came in")
         if reason is not None:
             self._lose(reason)
         self._tell()
@@ -166,10 +180,8 @@ class Presence:
         endpoint = self.endpoint
         if endpoint is None:
             return
-        chosen = self.chosen(self.scene)
-        self._known |= chosen is not None
-        if self._known:  # else the name is ALSA's, and leads where it leads
-            self.fell_back = chosen != endpoint
+        if self._opened:  # else the name is ALSA's, or we know that it is away
+            self.fell_back = endpoint.name != self._opened  # moved by hand
         told = (endpoint.name, self.fell_back)
         if told != self._told:
             self._told = told
@@ -240,6 +252,8 @@ class Presence:
 
     def _take(self, scene: Scene | None, now: int) -> None:
         if scene != self.scene:
+            if scene is None:  # what there was a moment ago went all at once, at rest or not
+                self._rest = Rest(self.scene)
             self.scene, self._changed_ns = scene, now
             self.changes += 1
 
