@@ -60,12 +60,13 @@ class NotedDevice:
 
 
 class Bench:
-    def __init__(self, percent: int = 100, landing_ms: int = 0) -> None:
+    def __init__(self, percent: int = 100, landing_ms: int = 0, start_ms: int = 20) -> None:
         self.now = MonoNs(0)
         self.told: list[Flushed | PlayStarted | PlayFinished] = []
         self.announced: list[tuple[Played | PlayedCut, int]] = []  # and milliseconds of sound
         self.slept_ns: list[int] = []
         self.device = NotedDevice(self)
+        self.device.start_frames = 24 * start_ms
         world = World(lambda: self.now, self.sleep, self.told.append)
         self.player = Player(self.device, Loudness(percent, duck_db=20), Reference(self.announce), world, landing_ms)
         self.player.flush(Flush(Epoch(1), "test", self.now))
@@ -318,10 +319,28 @@ def test_a_voice_that_is_still_low_is_lowered_without_a_cut() -> None:
 def test_what_sounds_within_20_ms_anyway_is_not_taken_back() -> None:
     bench = Bench()
     bench.say(60)
+    bench.end()
     bench.at(0)
     bench.now = MonoNs(41 * MS)
     bench.duck()
     assert "abort" not in bench.device.did
+
+
+def test_what_would_not_make_the_device_start_again_is_taken_back_only_if_no_more_comes() -> None:
+    bench = Bench(start_ms=40)
+    bench.say(60)
+    bench.at(0)
+    bench.now = MonoNs(30 * MS)
+    bench.duck()
+    assert "abort" not in bench.device.did
+    bench = Bench(start_ms=40)
+    bench.say(60)
+    bench.end()
+    bench.at(0)
+    bench.device.did.clear()
+    bench.now = MonoNs(30 * MS)
+    bench.duck()
+    assert bench.device.did == ["abort", "start", "write 20", "write 10", "write 10"]
 
 
 def test_a_flush_ends_a_duck() -> None:
@@ -429,10 +448,10 @@ def test_a_flush_ends_a_cue_and_tells_of_nothing_heard() -> None:
 
 
 def _with_a_pause(bench: Bench) -> None:
-    """Sounds, and is quiet for a millisecond, 2.5 ms from now."""
-    bench.say(30)
-    bench.say(1, value=0)
-    bench.say(200)
+    """Sounds, and is quiet for a millisecond, 2.5 ms from now and again 13 ms later."""
+    for ms in (30, 12, 200):
+        bench.say(ms)
+        bench.say(1, value=0)
     bench.at(0)
     bench.now = MonoNs(28 * MS)
 
@@ -442,14 +461,16 @@ def test_a_flush_waits_a_moment_for_a_quiet_one() -> None:
     _with_a_pause(bench)
     bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
     assert sum(bench.slept_ns) / MS == 2.5 - 0.625
-    assert bench.told[-1] == Flushed(Epoch(2), (PartHeard("a", 0, 29),), 201, 1875, True)
+    assert bench.told[-1] == Flushed(Epoch(2), (PartHeard("a", 0, 29),), 215, 1875, True)
 
 
 def test_a_low_voice_is_cut_off_at_once() -> None:
     bench = Bench(landing_ms=3)
     _with_a_pause(bench)
     bench.duck()
+    assert sum(bench.slept_ns) == 1_875_000
     bench.slept_ns.clear()
+    bench.now = MonoNs(41 * MS)
     bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
     assert sum(bench.slept_ns) == 0
 

@@ -154,7 +154,8 @@ def test_half_a_sample_is_left_out() -> None:
 
 def test_what_the_device_held_is_taken_back_from_the_sample_that_sounds() -> None:
     out = playout()
-    out.receive(ReplyAudio(E1, "a", 0), sound(30, 1) + sound(30, 2))
+    for value in (1, 2):
+        out.receive(ReplyAudio(E1, "a", 0), sound(30, value))
     out.receive(ReplyAudio(E1, "b", 0), sound(40, 3))
     assert play(out, 80, 0)[1] == [PlayStarted("a", 0, E1), PlayStarted("b", 0, E1)]
     out.settle(20 * MS)
