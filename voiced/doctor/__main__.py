@@ -156,7 +156,9 @@ def _sound(config: Config, options: Options) -> Iterator[Finding]:
         yield Finding("sound", Verdict.FAILED, f"Trying the devices ended with status {done.returncode}.", remedy=remedy)
         return
     yield machine.judged(machine.scheduling(found["urgency"], options.daemon))
-    if wanted is None:
+    if "bug" in found:
+        yield Finding("sound", Verdict.FAILED, f"A bug in voiced: {found['bug']}; please report it.")
+    elif wanted is None:
         yield Finding("sound", Verdict.OK, "A device is `null` or a file, so there is no sound to try.")
     else:
         yield from advice.findings(found, config, daemon=options.daemon is not None)

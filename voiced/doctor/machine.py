@@ -79,9 +79,7 @@ def daemon(told: Daemon | None) -> Finding:
     says = f"voiced {told['version']} runs, {connected}"
     if told["complaint"]:
         remedy = "Mute it, or end it by `voicectl shutdown`, before this test: it may take the sweeps for somebody who speaks."
-        return Finding(
-            "daemon", Verdict.WARNING, f"{says}; its microphone could not be turned off: {told['complaint']}.", told["pid"], "pid", remedy
-        )
+        return Finding("daemon", Verdict.WARNING, f"{says}; its microphone could not be turned off: {told['complaint']}.", remedy=remedy)
     hears = "its microphone was off already" if told["muted"] else "its microphone is off during the test"
     verdict = Verdict.OK if session["connected"] or told["state"] == "asleep" else Verdict.WARNING
-    return Finding("daemon", verdict, f"{says}; {hears}.", told["pid"], "pid")
+    return Finding("daemon", verdict, f"{says}; {hears}.")

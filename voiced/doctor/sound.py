@@ -6,7 +6,7 @@ In: null for no devices, or `capture` and `playback`, each as the settings have 
 Out: `urgency`; `inputs` and `outputs`, the devices there are; `microphone` and `loudspeaker`, each opened (`device`, `rate`,
 `channels`, `latency_ms`, `endpoint`: the sound server's name for it) or its `error` (`code`, `message`); `heard` (programme.judged,
 or .listened where nothing was played); `canceller` (cancelling.tried); `system_canceller`, whether the sound server has one at work;
-`error`, where devices were lost on the way.
+`error`, where devices were lost on the way; `bug`, where we broke.
 """
 
 import json
@@ -34,9 +34,12 @@ D = TypeVar("D", InputDevice, OutputDevice)
 def main() -> int:
     wanted = json.load(sys.stdin)
     found: dict[str, Any] = {"urgency": claim(Urgency.SOUND)}
-    if wanted is not None:
-        with ExitStack() as leaving:
-            found |= tried(wanted, leaving)
+    try:
+        if wanted is not None:
+            with ExitStack() as leaving:
+                found |= tried(wanted, leaving)
+    except Exception as error:  # the last fence: PortAudio has taken standard error from us
+        found |= {"bug": f"{type(error).__name__}: {error}"}
     print(json.dumps(found), flush=True)
     return 0
 
