@@ -6,7 +6,7 @@ import pytest
 
 from voiced.audio import portaudio
 from voiced.audio.device import DeviceInfo, OpenFormat, Wanted
-from voiced.errors import DeviceRateRefused, DeviceUnavailable
+from voiced.errors import DeviceLost, DeviceRateRefused, DeviceUnavailable
 
 CARD = DeviceInfo(0, "Card", "ALSA", 2, 48_000, True)
 
@@ -62,3 +62,22 @@ def test_a_device_that_is_busy_or_gone_says_so() -> None:
     assert "another program" in busy.message
     assert "gone" in gone.message
     assert "audio.capture.device" in gone.message
+
+
+def test_a_device_that_has_only_errors_for_us_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [-9999] * 24 + [480] + [-9981] * 50 + [-9999] * 24
+
+    def available(stream: object) -> int:
+        return answers.pop(0) if answers else -9999
+
+    monkeypatch.setattr(portaudio.pa, "get_stream_read_available", available)
+
+    class Wrapper:
+        _stream = None
+
+    device = portaudio._Input("Card", Wrapper(), OpenFormat(24_000, 1))
+    while answers:
+        device.readable()
+    with pytest.raises(DeviceLost):
+        device.readable()
+    assert device.overruns == 50

@@ -91,11 +91,14 @@ class Dialogue:
         return payload
 
     def _take(self, payload: bytes) -> bool:
-        command, tag, *rest = values(payload)
+        told = values(payload)
+        if len(told) < 2 or not all(isinstance(number, int) for number in told[:2]):
+            raise Malformed("a packet without a command")
+        command, tag, *rest = told
         if command == _EVENT:
             self._stale = True
         elif command == _ERROR:
-            raise Malformed(f"the sound server refuses with error {rest[0]}")
+            raise Malformed(f"the sound server refuses: error {rest}")
         elif command == _REPLY and tag in self._asked:
             self._answers[self._asked.pop(tag)] = rest
             if not self._asked:
@@ -165,7 +168,7 @@ def values(payload: bytes) -> list[Any]:
     reader = _Reader(payload)
     try:
         return list(reader.rest())
-    except (struct.error, ValueError, KeyError) as error:
+    except (struct.error, ValueError, TypeError, AttributeError) as error:
         raise Malformed(f"not a tagstruct: {error}") from error
 
 
