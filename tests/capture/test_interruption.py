@@ -77,6 +77,13 @@ def test_after_a_pause_it_is_another_interruption() -> None:
     assert len(confirmations(outcomes)) == 2
 
 
+def test_a_duck_that_was_ordered_after_the_flush_that_is_heard_of_now_is_taken_back() -> None:
+    script = Script()
+    script.hear(SOUNDING, SUSPECTED)
+    script.interruption.flushed("interrupt", MonoNs(script.now - _MS))
+    assert ducks(script.hear(SOUNDING)) == [False]
+
+
 def test_a_flush_ends_the_duck() -> None:
     script = Script()
     script.hear(SUSPECTED, CONFIRMED)

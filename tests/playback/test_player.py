@@ -61,7 +61,7 @@ class NotedDevice:
 
 class Bench:
     def __init__(self, percent: int = 100, landing_ms: int = 0, start_ms: int = 20) -> None:
-        self.now = MonoNs(0)
+        self.now = MonoNs(-1)
         self.told: list[Flushed | PlayStarted | PlayFinished] = []
         self.announced: list[tuple[Played | PlayedCut, int]] = []  # and milliseconds of sound
         self.slept_ns: list[int] = []
@@ -70,6 +70,7 @@ class Bench:
         world = World(lambda: self.now, self.sleep, self.told.append)
         self.player = Player(self.device, Loudness(percent, duck_db=20), Reference(self.announce), world, landing_ms)
         self.player.flush(Flush(Epoch(1), "test", self.now))
+        self.now = MonoNs(0)
         self.told.clear()
         self.announced.clear()
         self.device.did.clear()
@@ -353,6 +354,18 @@ def test_a_flush_ends_a_duck() -> None:
     bench.say(250, item="b", epoch=2)
     bench.at(1)
     assert bench.levels() == [10_000] * 3
+
+
+def test_a_duck_that_a_flush_overtook_is_over() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.at(10)
+    late = Duck(True, bench.now)
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    assert not bench.player.duck(late)
+    assert not bench.player.loudness.ducked
+    bench.now = MonoNs(11 * MS)
+    assert bench.duck()
 
 
 def test_a_reply_that_is_too_short_to_be_written_again_closes_with_silence() -> None:

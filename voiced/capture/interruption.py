@@ -59,6 +59,7 @@ class Interruption:
     def reset(self) -> None:
         """Nothing was heard so far: at the start, and when the microphone was muted."""
         self.lowered = False
+        self._ducked_ns = 0
         self._suspected_ns: int | None = None
         self._evidence_ns: int | None = None  # of the interruption that was confirmed
         self._open = True
@@ -86,7 +87,8 @@ class Interruption:
 
     def flushed(self, reason: str, now: MonoNs) -> None:
         """The assistant was silenced, by a flush with that reason."""
-        self.lowered = False  # a flush ends the duck
+        # It ended the duck, but for one that was ordered since and is still on its way: playback makes the same comparison.
+        self.lowered = self.lowered and self._ducked_ns > now
         self._flushed_until_ns = now + _FLUSHED_NS
         self._talk = reason == "talk" and not self._open
 
@@ -108,7 +110,7 @@ class Interruption:
         wanted = self._mode == "duck" and suspected and (sounding or self.lowered)
         if wanted == self.lowered:
             return None
-        self.lowered = wanted
+        self.lowered, self._ducked_ns = wanted, now
         return Duck(wanted, now)
 
     @staticmethod

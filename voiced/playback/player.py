@@ -51,6 +51,7 @@ class Player:
         self.playout = Playout(round(device.buffer_frames * self._to_bus))
         self._waiting_since: MonoNs | None = None
         self._idle_since: MonoNs | None = None
+        self._flushed_ns = MonoNs(-1)
         self._last_piece = b""
         #: The silence behind this run is written.
         self._closed = False
@@ -91,13 +92,15 @@ class Player:
         silent_ns = self._silence(order.reason)
         result = self.playout.flush(order.epoch, silent_ns)
         self.loudness.reset()
+        self._flushed_ns = silent_ns
         self._waiting_since = self._idle_since = None
         latency_us = (silent_ns - order.ordered_ns) // 1000 if was_playing else 0
         self._tell(Flushed(order.epoch, result.heard, result.dropped_ms, latency_us, was_playing))
 
     def duck(self, order: Duck) -> bool:
-        """Lowers the voice, at once, or lets it come back on what is written from now on. False where that is how it is already."""
-        if order.lowered == self.loudness.ducked:
+        """Lowers the voice, at once, or lets it come back on what is written from now on. False where that is how it is already, and
+        where a flush has ended it while the order was on its way."""
+        if order.lowered == self.loudness.ducked or order.ordered_ns <= self._flushed_ns:
             return False
         if not order.lowered:
             self.loudness.raise_again()
