@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.system.family import Family, next_of
-from voiced.bus import MICROPHONE, Receiver
+from voiced.bus import DUCK, MICROPHONE, Receiver
 from voiced.demo.soundserver import SoundServer
-from voiced.messages import Failed, Heartbeat, Log, MicFrame, Ready
+from voiced.messages import Duck, Failed, Heartbeat, Log, MicFrame, Ready
 
 pytestmark = pytest.mark.system
 
@@ -74,6 +74,12 @@ def test_muted_means_zeros_and_unmuted_sound_again(family: Family, sound: SoundS
     while not any(next_of(microphone, MicFrame)[1]):
         pass
     speech.stop()
+
+
+def test_a_voice_that_a_process_before_it_lowered_is_raised(family: Family) -> None:
+    ducks = Receiver(family.bus.bind(DUCK))
+    family.start("capture", **SETTINGS)
+    assert not next_of(ducks, Duck)[0].lowered
 
 
 def test_devices_are_listed_both_ways(family: Family) -> None:

@@ -63,6 +63,7 @@ class _Capture:
         # Not watched: what comes there is about the next frame, which comes soon enough, and each wake-up costs.
         self._reference = Receiver(child.bus.bind(REFERENCE))
         self._to_playback = Sender(child.bus.connect(DUCK))
+        self._duck([Duck(lowered=False, ordered_ns=now_ns())])  # a process before us may have died with the voice lowered
 
     def run(self) -> None:
         child, device = self._child, self._device
