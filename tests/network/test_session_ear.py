@@ -3,9 +3,10 @@
 from typing import Any
 
 from tests.network.script import MS, SETTINGS, UNIX_S, Script, flushes, published, sent, sound
+from tests.network.test_session_moves import Moving
 from tests.network.test_session_talk import appended
 from voiced.messages import LocalSpeech, MicFrame, MonoNs
-from voiced.network.outputs import Broadcast, Output, PublishEvent, Refused, SendEvent, Sleep, Wake
+from voiced.network.outputs import Broadcast, Output, PublishEvent, Refused, SendEvent, Sleep, TakeOver, Wake
 
 LOCAL = {"item_id": None, "audio_ms": None, "source": "local"}
 
@@ -200,6 +201,20 @@ def test_the_server_s_clock_is_understood_after_frames_that_came_late() -> None:
     script.event("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=1100)
     script.do(script.session.lost("gone", 1, 0.5, script.now))
     assert appended(script.open()) == b"".join([*held[-20:], *script.frames[-10:]])
+
+
+def test_the_conversation_moves_to_no_other_session_in_the_middle_of_a_word() -> None:
+    script = Moving(listen_s=8)
+    script.to_rollover()
+    speech = LocalSpeech("started", script.now, 0.9)
+    script.do(script.session.local_speech(speech, script.received, script.now))
+    script.open_next()
+    script.wait(2_900)
+    wake_ns = script.session.wake_ns
+    assert wake_ns is not None
+    assert wake_ns > script.now, "it asks to be woken for ever"
+    assert TakeOver() not in script.out
+    assert TakeOver() in script.wait(100)
 
 
 # waking ---------------------------------------------------------------------------------------------------------------------

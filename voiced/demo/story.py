@@ -173,7 +173,7 @@ def _shares(to_silence_ms: float, order_to_silence_ms: float) -> str:
         return "it fell into a gap"
     # The order is quicker than the event, which two processes pass on: silence may come first.
     rest = f"{order_to_silence_ms:.0f} ms" if order_to_silence_ms >= 1 else "less than 1 ms"
-    return f"{to_silence_ms - order_to_silence_ms:.0f} ms until speech_started came, {rest} from there"
+    return f"{to_silence_ms - order_to_silence_ms:.0f} ms until it was noticed, {rest} from there"
 
 
 def _mono_ns(event: voicectl.Event) -> int:

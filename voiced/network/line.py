@@ -40,7 +40,7 @@ class Quiet:
         self.speaking = False  # the user, or a response that is being generated
 
     def for_ns(self, now: MonoNs) -> int:
-        return 0 if self.since_ns is None else now - self.since_ns
+        return 0 if self.since_ns is None or self.speaking else now - self.since_ns
 
 
 class Line:
@@ -255,7 +255,7 @@ class Line:
         elif self._next is not None and not self.next_ready:
             times.append(self._next.hello.wake_ns)
         elif self._next is not None:
-            times.append(None if quiet.since_ns is None else quiet.since_ns + QUIET_NS)
+            times.append(None if quiet.since_ns is None or quiet.speaking else quiet.since_ns + QUIET_NS)
             times += [end_ns - (_LAST_CALL_NS if quiet.speaking else _HURRY_NS) for end_ns in self._ends_ns]
         return min((time for time in times if time is not None), default=None)
 
