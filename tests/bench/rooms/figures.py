@@ -74,8 +74,13 @@ def _false(found: _By) -> Iterator[Figure]:
         far = found[f"far {kind}"]
         line = _Line(f"false starts: {kind}" if kind == kinds[0] else f"  {kind}", 0)
         yield _figure(far, line, "in 10 min", _starts, f"answers lowered in vain: {_ducks(far):.1f}")
+    yield _figure(found["begun"], _Line("  in 5 s after a cold start", 0), "of 100", _false_begins)
     said = [each for figure, outcomes in found.items() if figure.startswith(("said ", "words ")) for each in outcomes]
     yield _figure(said, _Line("  between interruptions", 0), "in 10 min", _starts)
+
+
+def _false_begins(outcomes: Sequence[Outcome]) -> list[float]:
+    return [100 * sum(bool(each.confirmed.false_s) for each in outcomes) / len(outcomes)]
 
 
 def _starts(outcomes: Sequence[Outcome]) -> list[float]:

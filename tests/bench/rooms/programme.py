@@ -63,6 +63,7 @@ def jobs(split: Split, amount: float) -> list[Job]:
 
     far = [Job(f"far {kind}", Scene("far", kind, split, seed)) for kind in WITH_ECHO for seed in some(10)]
     far += [Job("far headphones", Scene("far", "headphones", split, seed)) for seed in some(2)]
+    begun = [Job("begun", Scene("far", _of(_COLD, seed), split, 900 + seed, seconds=5)) for seed in some(100)]
     said = [
         Job(f"said {name} {ratio:+.0f} dB", Scene("interrupted", _of(kinds, seed), split, 100 + seed, ratio, few(20)))
         for name, kinds, ratios in _SAID
@@ -75,7 +76,7 @@ def jobs(split: Split, amount: float) -> list[Job]:
     echo = [Job(f"echo {kind}", _echo_scene(kind, split, 600 + seed)) for kind in _ECHO_DB for seed in some(4)]
     words = [Job("words 0 dB", Scene("interrupted", "room", split, 700 + seed, 0.0, few(18))) for seed in range(4)]
     delay = [Job("delay", Scene("alone", "headphones", split, 800, number=3))]
-    return delay + echo + words + far + said + cold + alone + noises
+    return delay + echo + words + far + begun + said + cold + alone + noises
 
 
 _SAID: tuple[tuple[str, tuple[Kind, ...], tuple[float, ...]], ...] = (

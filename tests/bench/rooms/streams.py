@@ -20,10 +20,12 @@ _LEAD_S = 0.5
 #: Echo of the far-only streams, relative to what was handed to the device.
 _ECHOES_DB = (-6.0, 0.0, -13.0, -20.0)
 _WARM_S = 6.0
+_SECONDS_OF_THREE = 20.0
 
-#: `far`: three answers and the silences between, the user silent. `interrupted`: an answer without end, and the user every
-#: few seconds. `cold`: the user in the first 0.2-1.6 s of the very first answer. `transients`: coughs, knocks and clicks
-#: over an answer. `alone`: the user without an answer. `coughs`: transients without an answer.
+#: `far`: three answers and the silences between, or one where there is no time for three, and the user silent.
+#: `interrupted`: an answer without end, and the user every few seconds. `cold`: the user in the first 0.2-1.6 s of the very
+#: first answer. `transients`: coughs, knocks and clicks over an answer. `alone`: the user without an answer. `coughs`:
+#: transients without an answer.
 Plot = Literal["far", "interrupted", "cold", "transients", "alone", "coughs"]
 
 
@@ -119,7 +121,7 @@ def _far(scene: Scene, count: int, rng: np.random.Generator) -> Samples:
     if scene.plot in ("alone", "coughs"):
         return far
     speakers, texts = voices.FAR[scene.split], words.ANSWERS[scene.split]
-    answer = count // 3 if scene.plot == "far" else count
+    answer = count // 3 if scene.plot == "far" and scene.seconds >= _SECONDS_OF_THREE else count
     at = round(_LEAD_S * RATE_HZ)
     for begin in range(0, count, answer):
         speaker = speakers[int(rng.integers(len(speakers)))]
