@@ -36,10 +36,21 @@ def test_what_is_left_of_an_echo_is_lowered_and_a_user_beside_it_is_not() -> Non
     assert abs(db(both) - db(user)) < 1.5
 
 
+def test_a_canceller_that_knows_the_room_is_not_corrected() -> None:
+    """What it left of the echo is seen while nobody speaks; where that is little, the user over the echo stays as he is."""
+    echo, user = syllables(12, 4.0), syllables(13, 4.0, 0.03)
+    user[: 2 * RATE_HZ] = 0
+    left = echo * np.float32(0.01) + user
+    out = in_pieces(Suppressor().process, left, echo)
+    said = slice(2 * RATE_HZ, None)
+    off = np.roll(out, -Suppressor.delay)[said] - user[said]
+    assert db(off) < db(user[said]) - 15
+
+
 def test_the_clear_sound_comes_within_10_ms_and_goes_late_and_slowly() -> None:
     blend = Blend()
     zeros, ones = np.zeros(320, np.float32), np.ones(320, np.float32)
-    shares = np.concatenate([blend.process(zeros, ones, speech) for speech in [0.4] * 5 + [0.9] * 5 + [0.1] * 40])
+    shares = np.concatenate([blend.process(zeros, ones, speech) for speech in [0.7] * 5 + [0.9] * 5 + [0.1] * 40])
     assert not shares[: 5 * 320].any()
     assert np.all(shares[5 * 320 + 160 : 10 * 320] == 1)
     went = np.flatnonzero(shares[10 * 320 :] < 1)[0] * 1000 / RATE_HZ
@@ -51,10 +62,21 @@ def test_the_clear_sound_comes_within_10_ms_and_goes_late_and_slowly() -> None:
 def test_a_doubtful_voice_is_held_but_does_not_begin() -> None:
     blend = Blend()
     one = np.ones(320, np.float32)
-    assert not blend.process(one * 0, one, 0.3).any()
-    for speech in [0.6] + [0.3] * 60:
+    assert not blend.process(one * 0, one, 0.4).any()
+    for speech in [0.9] + [0.4] * 60:
         blend.process(one * 0, one, speech)
     assert blend.share == 1
+
+
+def test_while_nobody_speaks_the_quieter_sound_is_taken() -> None:
+    blend = Blend()
+    loud, low = np.ones(320, np.float32), np.full(320, 0.5, np.float32)
+    for _ in range(30):
+        blend.process(loud, low, 0.0)
+    assert blend.share == 1
+    for _ in range(60):
+        blend.process(low, loud, 0.0)
+    assert blend.share == 0
 
 
 @pytest.mark.parametrize("noise_suppression", [True, False])
@@ -98,3 +120,11 @@ def test_a_low_voice_is_raised_alike_in_both() -> None:
 def on_the_wire(wire: Wire, strict: np.ndarray, left: np.ndarray, echo: np.ndarray, speech: float) -> tuple[np.ndarray, np.ndarray]:
     blocks = [wire.process(*(each[at : at + 320] for each in (strict, left, echo)), speech) for at in range(0, len(strict), 320)]
     return np.concatenate([block.sound for block in blocks]), np.concatenate([block.clear for block in blocks])
+
+
+def test_rumble_does_not_go_out() -> None:
+    rumble = 0.1 * np.sin(2 * np.pi * 20 * np.arange(2 * RATE_HZ) / RATE_HZ).astype(np.float32)
+    nothing = np.zeros_like(rumble)
+    strict = in_pieces(Aec3().process, rumble, nothing)
+    for out in on_the_wire(Wire(noise_suppression=False, gain_control=False), strict, rumble, nothing, 1.0):
+        assert db(out[RATE_HZ:]) < db(rumble) - 15

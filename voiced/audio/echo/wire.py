@@ -82,8 +82,9 @@ class Blend:
     """From one sound to the other and back, without a step: the clear one at once when the user begins and until he has surely ended, and
     where the strict one is the louder. AEC3 can lose the echo for seconds (a jump, a diffuse room: 11 to 19 dB are left of its 35)."""
 
-    #: Judged to speak from the one on, until for a while below the other; between words a voice falls silent for up to 300 ms.
-    _SPEAKS, _PAUSES = 0.5, 0.2
+    #: Judged to speak from the one on, until for a while below the other; between words a voice falls silent for up to 300 ms. Under
+    #: drift an echo alone was judged 0.7 at times; of users at -12 dB, with the hold, 98 % of the time is covered.
+    _SPEAKS, _PAUSES = 0.8, 0.3
     _HOLD = RATE_HZ * 400 // 1000
     _RISE, _FALL = RATE_HZ * 10 // 1000, RATE_HZ * 60 // 1000
     _QUIETER, _LOUDER = 0.5, 0.8
