@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
 
-from tests.network.script import UNIX_S, Script, delta, sent, text
+from tests.network.script import SETTINGS, UNIX_S, Script, delta, sent, sound, text
 from voiced import messages
 from voiced.control import EVENTS
-from voiced.messages import Epoch, Flushed, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
+from voiced.messages import Epoch, Flushed, LocalSpeech, MicFrame, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
 from voiced.network import events
 from voiced.network.outputs import Broadcast, Output, Play, PlayEnd, PublishEvent, SendEvent
 
@@ -66,9 +66,20 @@ STEPS = st.one_of(
     st.tuples(st.just("finished"), ITEMS),
     st.tuples(st.just("flushed"), st.lists(st.tuples(ITEMS, st.integers(-10, 500)), max_size=4)),
     st.tuples(st.just("wait"), st.sampled_from([1, 50, 251, 4000, 11_000, 70_000])),
-    st.tuples(st.just("order"), st.sampled_from(["interrupt", "ask", "say", "transcript", "other"])),
+    st.tuples(st.just("order"), st.sampled_from(["interrupt", "ask", "say", "transcript", "wake", "talk", "other"])),
+    st.tuples(st.just("local"), st.sampled_from(["started", "stopped", "confirmed", "wake", "other"])),
+    st.tuples(st.just("frame"), st.sampled_from(["loud", "muted", "held back"])),
     st.tuples(st.just("link"), st.sampled_from(["lost", "connected", "gone"])),
 )
+
+
+MOODS: list[dict[str, Any]] = [
+    {},
+    {"idle_disconnect_s": 60},
+    {"wake_word": "okay_nabu", "listen_s": 8},
+    {"wake_word": "okay_nabu", "listen_s": 8, "idle_disconnect_s": 60},
+    {"mode": "push_to_talk", "idle_disconnect_s": 60},
+]
 
 
 class Judge:
@@ -94,7 +105,7 @@ class Judge:
             elif isinstance(output, SendEvent):
                 self._sent(output.event)
             elif isinstance(output, PublishEvent):
-                assert output.topic == "spent" or set(output.data) <= set(EVENTS[output.topic].fields)
+                assert output.topic in ("spent", "ears") or set(output.data) <= set(EVENTS[output.topic].fields)
                 messages.encode(messages.Publish(output.topic, output.data))  # msgpack takes it
 
     def _sent(self, event: events.ClientEvent) -> None:
@@ -105,23 +116,30 @@ class Judge:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(STEPS, max_size=40))
-def test_any_order_of_anything(steps: list[tuple[str, Any]]) -> None:
-    script, judge = Script(), Judge()
+@given(st.lists(STEPS, max_size=40), st.sampled_from(MOODS))
+def test_any_order_of_anything(steps: list[tuple[str, Any]], mood: dict[str, Any]) -> None:
+    script, judge = Script(settings=SETTINGS | mood), Judge()
     session = script.session
     for kind, what in steps:
         script.now = MonoNs(script.now + 1_000_000)
         before = len(script.all)
         step(script, kind, what)
+        for _ in range(10):
+            script.wait(0)
         judge.see(script.all[before:])
         assert session.epoch == judge.epoch
         wake_ns = session.wake_ns
-        assert wake_ns is None or wake_ns > 0
+        assert wake_ns is None or wake_ns > script.now, "it asks to be woken for ever"
 
 
 def step(script: Script, kind: str, what: Any) -> None:
     session = script.session
     match kind:
+        case "local":
+            script.do(session.local_speech(LocalSpeech(what, script.now, 0.5), script.received, script.now))
+        case "frame":
+            captured_ns = MonoNs(script.now - (500_000_000 if what == "held back" else 0))
+            script.do(session.microphone(MicFrame(0, captured_ns, what == "muted"), sound(20)))
         case "feed":
             script.feed(what)
         case "burst":
@@ -140,7 +158,7 @@ def step(script: Script, kind: str, what: Any) -> None:
         case "wait":
             script.wait(what)
         case "order":
-            script.do(session.order(Order(1, what, {"text": "hello", "limit": 5}), script.received, script.now))
+            script.do(session.order(Order(1, what, {"text": "hello", "limit": 5, "pressed": True}), script.received, script.now))
         case "link":
             _link(script, what)
 
