@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.audio.echo.sounds import babble, echoed, lowered_db, response
+from tests.audio.echo.echoes import babble, echoed, lowered_db, response
 from voiced.audio.echo.far import BLOCK, PARTITIONS
 from voiced.audio.echo.interface import RATE_HZ, Samples
 from voiced.audio.echo.linear import Linear

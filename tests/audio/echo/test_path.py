@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.audio.echo.sounds import babble, echoed, response
+from tests.audio.echo.echoes import babble, echoed, response
 from voiced.audio.echo import path
 from voiced.audio.echo.far import BLOCK, PARTITIONS
 

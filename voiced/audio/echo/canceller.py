@@ -5,10 +5,11 @@ from math import log
 
 import numpy as np
 
+from voiced.audio.echo.alignment import Aligner
 from voiced.audio.echo.decision import Fusion, Judge
 from voiced.audio.echo.evidence import Evidence
 from voiced.audio.echo.far import BLOCK
-from voiced.audio.echo.interface import PIECE, WINDOW, Cancelled, Decision, Facts, Samples
+from voiced.audio.echo.interface import PIECE, RATE_HZ, WINDOW, Cancelled, Decision, Facts, Samples
 from voiced.audio.echo.linear import Linear
 from voiced.audio.echo.wire import Aec3, Wire
 from voiced.audio.silero import Silero
@@ -23,6 +24,7 @@ class Canceller:
     def __init__(self, threshold: float = 0.5, frame: int = BLOCK, *, noise_suppression: bool = True, gain_control: bool = False) -> None:
         if frame % PIECE:
             raise ValueError(f"frames of {frame} samples are no multiple of {PIECE}")
+        self._aligner = Aligner()
         self._linear = Linear()
         self._aec3 = Aec3()
         self._wire = Wire(noise_suppression=noise_suppression, gain_control=gain_control)
@@ -53,10 +55,17 @@ class Canceller:
     def facts(self) -> Facts:
         erle_db = self._linear.erle_db
         known = erle_db is not None and erle_db > _KNOWN_DB
-        return Facts(erle_db, self._linear.delay_ms, self._linear.drift_ppm, known)
+        delay_ms = self._linear.delay_ms
+        if delay_ms is not None:
+            delay_ms += self._aligner.held * 1000 / RATE_HZ
+        return Facts(erle_db, delay_ms, self._linear.drift_ppm, known)
 
     def _block(self, near: Samples, far: Samples) -> list[Decision]:
+        far = self._aligner.process(near, far)
+        jumps = self._linear.jumps
         left, echo = self._linear.process(near, far)
+        if self._linear.jumps != jumps:
+            self._judge.forget()
         strict = self._aec3.process(near, far)
         self._evidence.take(near, left, echo, strict, far)
         self._windowed += BLOCK

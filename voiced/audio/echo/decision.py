@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voiced.audio.echo.evidence import BANDS, KINDS
 from voiced.audio.echo.interface import Decision, Samples
 
 #: Pieces of evidence that the network sees.
@@ -31,7 +32,7 @@ def _weights() -> dict[str, Samples]:
 
 
 class Fusion:
-    """The network: each piece of evidence is condensed once, eight condensed ones are judged together."""
+    """The network: what each band says is weighed alike and averaged, a whole piece of evidence condensed, eight of those judged."""
 
     def __init__(self) -> None:
         self._w = _weights()
@@ -39,8 +40,12 @@ class Fusion:
 
     def likely(self, evidence: Samples) -> float:
         """The newest piece, shape (evidence.SIZE,); returns log odds that the user speaks."""
+        of_bands = evidence[: KINDS * BANDS].reshape(KINDS, BANDS).T
+        bands = _leaky(of_bands @ self._w["band.weight"] + self._w["band.bias"])
+        halves = bands.reshape(2, BANDS // 2, -1).mean(axis=1).ravel()
+        whole = np.concatenate((halves, evidence[KINDS * BANDS :]))
         self._condensed[:-1] = self._condensed[1:]
-        self._condensed[-1] = _leaky(evidence @ self._w["condense.weight"] + self._w["condense.bias"])
+        self._condensed[-1] = _leaky(whole @ self._w["condense.weight"] + self._w["condense.bias"])
         inner = _leaky(self._condensed.ravel() @ self._w["judge.weight"] + self._w["judge.bias"])
         return float(inner @ self._w["score.weight"] + self._w["score.bias"][0])
 
@@ -53,6 +58,10 @@ class Judge:
         self._sum = 0.0
         self._suspected = False
         self._confirmed = False
+
+    def forget(self) -> None:
+        """What spoke for the user was the echo on another path."""
+        self._sum = 0.0
 
     def decide(self, odds: float, far_active: bool) -> Decision:
         """`odds`: log odds that the user speaks."""

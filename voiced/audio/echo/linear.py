@@ -29,7 +29,7 @@ _QUICK, _SLOW = 0.2, 0.04
 _LATER = 25
 #: The expected echo is not in the microphone: more than half of the power is left though a twentieth of it was to be echo.
 _UNEXPLAINED, _EXPECTED = 0.5, 0.05
-_PATIENCE = 4
+_PATIENCE, _BETWEEN_SEARCHES = 2, 1
 _AFTER_MOVE = 8
 #: The path is compared with that of 3 s ago: over 1 s, drift was seen too low by a third at -18 dB of echo.
 _SPAN = 3
@@ -61,6 +61,8 @@ class Linear:
         self._slow = np.full(4, _SMALL)
         self._blocks = 0
         self._unexplained = 0
+        #: So often the path was found to have jumped.
+        self.jumps = 0
         self._drift = _Drift()
 
     @property
@@ -140,10 +142,11 @@ class Linear:
         self._unexplained = self._unexplained + 1 if kept > _UNEXPLAINED * near and echo > _EXPECTED * near else min(self._unexplained, 0)
         if self._unexplained < _PATIENCE:
             return
-        self._unexplained = 0
+        self._unexplained = -_BETWEEN_SEARCHES
         by = path.jumped(self._past_near, self._past_echo)
         if by is None:
             return
+        self.jumps += 1
         self._unexplained = -_AFTER_MOVE
         self._kept = path.moved(self._kept, by)
         self._learner.weights[:] = self._kept
