@@ -75,9 +75,9 @@ def test_a_device_that_is_lost_is_silent_at_once_and_opened_anew(shop: Shop) -> 
     assert not live.is_open
     assert live.readable() >= -2, "silence goes on at its pace"
     shop.refusal = None
-    live.look(MonoNs(S))
+    live.look(MonoNs(S // 5))
     assert not live.is_open, "nothing changed that would make it worth a try"
-    live.look(MonoNs(6 * S))
+    live.look(MonoNs(S // 4))
     assert live.is_open
     assert live.read(2) == LOUD * 2
     assert live.openings == 2

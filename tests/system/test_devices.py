@@ -104,10 +104,10 @@ class Headset:
         self._sound = sound
         self._modules: list[str] = []
 
-    def plug(self) -> None:
+    def plug(self, rate: int = 16_000) -> None:
         for module in (
             ("module-null-sink", "sink_name=headset", "rate=48000", "channels=2", "sink_properties=device.description=Headset_sound"),
-            ("module-null-sink", "sink_name=headset_said", "rate=16000", "channels=1"),
+            ("module-null-sink", "sink_name=headset_said", f"rate={rate}", "channels=1"),
             (
                 "module-remap-source",
                 "source_name=headset_mic",
@@ -146,18 +146,25 @@ def test_a_sound_server_that_is_killed_and_comes_back_is_followed(sound: SoundSe
         assert scene.went_on()
 
 
-def test_the_default_is_followed(sound: SoundServer) -> None:
+def test_the_default_is_followed_also_as_it_vanishes_and_returns_with_another_rate(sound: SoundServer) -> None:
+    """As a Bluetooth headset does that switches its profile."""
     headset = Headset(sound)
-    headset.plug()
-    with scene_of(sound) as scene, sound.recorder("headset_said.monitor"):
-        sound.pactl("set-default-sink", "headset")
-        sound.pactl("set-default-source", "headset_mic")
-        until(lambda: scene.audio("playback")["endpoint"] == "Headset_sound", "default loudspeaker followed", FOLLOWED_WITHIN_S)
-        until(lambda: scene.audio("capture")["endpoint"] == "Headset_mic", "default microphone followed", FOLLOWED_WITHIN_S)
-        scene.is_heard("headset")
-        with talking(sound, "headset_said"):
-            scene.hears()
-        assert not scene.audio("playback")["fallback"]
+    with scene_of(sound) as scene:
+        for rate in (48_000, 8_000):
+            headset.plug(rate)
+            with sound.recorder("headset_said.monitor"):
+                sound.pactl("set-default-sink", "headset")
+                sound.pactl("set-default-source", "headset_mic")
+                until(lambda: scene.audio("playback")["endpoint"] == "Headset_sound", "default loudspeaker followed")
+                until(lambda: scene.audio("capture")["endpoint"] == "Headset_mic", "default microphone followed")
+                scene.is_heard("headset")
+                with talking(sound, "headset_said"):
+                    scene.hears()
+            assert not scene.audio("playback")["fallback"]
+            headset.unplug()
+            until(lambda: scene.audio("playback")["endpoint"] not in (None, "Headset_sound"), "loudspeaker lost")
+            until(lambda: scene.audio("capture")["endpoint"] not in (None, "Headset_mic"), "microphone lost")
+            scene.is_heard("speaker")
         assert scene.went_on()
 
 

@@ -7,13 +7,11 @@ In the process and not by a new one: capture loads a canceller and a detector, w
 from voiced.audio.clocked import ClockedInput
 from voiced.audio.device import InputDevice, OpenFormat, Wanted
 from voiced.audio.opening import Close
-from voiced.audio.presence.waiting import Open, open_wanted
+from voiced.audio.presence.waiting import Open, Patience, open_wanted
 from voiced.audio.presence.watch import Presence, Say
 from voiced.errors import DeviceLost, DeviceRateRefused, DeviceUnavailable, DeviceUnknown, VoicedError
 from voiced.messages import MonoNs
 
-#: Something may have changed that nobody told: another program let go of the device.
-_TRY_AGAIN_NS = 5_000_000_000
 _WARNING = 30  # logging's number, without its import
 _NOT_THERE = (DeviceUnknown, DeviceUnavailable, DeviceRateRefused)
 
@@ -33,7 +31,7 @@ class LiveInput:
         self._close: Close | None = None
         self._device: InputDevice = self._silence()
         self._told = ""
-        self._tried_ns, self._changes = 0, -1
+        self._patience = Patience()
         #: How often a device was opened: with each the latency is another one.
         self.openings = 0
         if shut:
@@ -111,21 +109,22 @@ class LiveInput:
             self.lose(error)
         if self._close is not None or self._shut:
             return
-        if self._presence.changes != self._changes or now - self._tried_ns >= _TRY_AGAIN_NS:
+        if self._patience.due(self._presence.changes, now):
             self._try(now)
 
     def lose(self, why: VoicedError) -> None:
         """The device is of no use any more, or is not the one that is wanted."""
         self._say(_WARNING, why.message)
         self._fall_silent()
-        self._changes = -1
+        self._patience = Patience()
 
     def _try(self, now: MonoNs) -> None:
-        self._tried_ns, self._changes = now, self._presence.changes
+        changes = self._presence.changes
         try:
             self._open()
         except _NOT_THERE as error:
             self._away(error)
+            self._patience.tried(changes, now)
 
     def _open(self) -> None:
         device, close = open_wanted(self._presence, self._wanted, self._open_device, patient=True)

@@ -45,28 +45,34 @@ def endpoint(index: int, name: str) -> bytes:
     return b"".join((*head, text("module-x.c"), u32(0), properties(device_class="sound"), USEC))
 
 
-def stream(facility: Facility, at: int, pid: str) -> bytes:
-    head = u32(1), text("ALSA Capture"), u32(7), u32(2), u32(at), SPEC, MAP
+def stream(facility: Facility, at: int) -> bytes:
+    head = u32(1), text("ALSA Capture"), u32(0), u32(7), u32(at), SPEC, MAP
     middle = (USEC, USEC, text("copy"), text("x.c")) if facility is SOURCES else (VOLUME, USEC, USEC, text("copy"), text("x.c"), b"0")
-    return b"".join((*head, *middle, properties(application_process_id=pid)))
+    return b"".join((*head, *middle, properties(media_name="ALSA Capture")))
+
+
+def clients(pid: str) -> bytes:
+    """We and another, who has index 7."""
+    both = ((6, "42"), (7, pid))
+    return b"".join(u32(i) + text("x") + u32(0) + text("x.c") + properties(application_process_id=of) for i, of in both)
 
 
 def server_info(sink: str, source: str) -> bytes:
     return b"".join((text("pulseaudio"), text("16.1"), text("u"), text("h"), SPEC, text(sink), text(source), u32(99)))
 
 
-def answers(dialogue: Dialogue, *three: bytes) -> bytes:
-    """To the last three questions that were asked."""
+def answers(dialogue: Dialogue, *four: bytes) -> bytes:
+    """To the last four questions that were asked."""
     tags = []
     while dialogue.outgoing:
         length = _HEADER.unpack_from(dialogue.outgoing)[0]
         tags.append(values(dialogue.outgoing[20 : 20 + length])[1])
         dialogue.outgoing = dialogue.outgoing[20 + length :]
-    return b"".join(reply(tag, fields) for tag, fields in zip(tags[-3:], three, strict=True))
+    return b"".join(reply(tag, fields) for tag, fields in zip(tags[-4:], four, strict=True))
 
 
 def told(facility: Facility, dialogue: Dialogue, pid: str = "42", at: int = 5) -> bytes:
-    return answers(dialogue, server_info("loud", "mic"), endpoint(4, "first") + endpoint(5, "second"), stream(facility, at, pid))
+    return answers(dialogue, server_info("loud", "mic"), clients(pid), endpoint(4, "first") + endpoint(5, "second"), stream(facility, at))
 
 
 @given(cut=st.integers(1, 60), facility=st.sampled_from([SOURCES, SINKS]))
@@ -101,7 +107,7 @@ def test_a_change_is_asked_about_once_for_all_that_comes_meanwhile() -> None:
     dialogue.feed(event * 5)
     assert dialogue.outgoing == b"", "the first question is not answered yet"
     dialogue.feed(sent)
-    assert dialogue.outgoing.count(struct.pack(">I", 0xFFFF_FFFF)) == 3
+    assert dialogue.outgoing.count(struct.pack(">I", 0xFFFF_FFFF)) == 4
     assert dialogue.feed(told(SOURCES, dialogue))
     assert dialogue.outgoing == b""
 
@@ -115,7 +121,7 @@ def test_a_refusal_is_one() -> None:
 def test_answers_of_another_form_are_malformed(wrong: bytes) -> None:
     dialogue = Dialogue(SOURCES, 42)
     with pytest.raises(Malformed):
-        dialogue.feed(answers(dialogue, wrong, endpoint(4, "first") + wrong, stream(SOURCES, 4, "42")))
+        dialogue.feed(answers(dialogue, wrong, clients("42"), endpoint(4, "first") + wrong, stream(SOURCES, 4)))
 
 
 @pytest.mark.parametrize("payload", [b"", u32(2), text("x") + u32(1), b"PLLNN", b"PN" * 2, b"P" + text("name") + u32(1) + u32(1) + b"N"])

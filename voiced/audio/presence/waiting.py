@@ -13,16 +13,35 @@ from voiced.audio.opening import Close
 from voiced.audio.presence.watch import Presence
 from voiced.child import Child, now_ns
 from voiced.errors import DeviceLost, DeviceUnavailable, DeviceUnknown, VoicedError
-from voiced.messages import Order
+from voiced.messages import MonoNs, Order
 
 D = TypeVar("D")
 Open = Callable[[Wanted, str], tuple[D, Close]]
 
 #: How long a sound server may take to tell what it has, before a name is looked for without it.
 _TELLS_WITHIN_S = 1.0
-#: Something may have changed that nobody told: another program let go of the device.
-_TRY_AGAIN_NS = 5_000_000_000
+#: A sound server that is just starting shows its devices before they can be opened; later, another program may let go of one.
+_TRY_AGAIN_NS = tuple(round(wait_s * 1e9) for wait_s in (0.25, 0.5, 1.0, 2.0, 5.0))
 _WARNING = 30  # logging's number, without its import
+
+
+class Patience:
+    """When to try again to open a device that is away: when something changed, and a few times unasked. Pure."""
+
+    def __init__(self) -> None:
+        self._changes = -1
+        self._tries = 0
+        self._again_ns: int | None = None
+
+    def due(self, changes: int, now: MonoNs) -> bool:
+        """`changes`: Presence's count of them."""
+        return changes != self._changes or self._again_ns is None or now >= self._again_ns
+
+    def tried(self, changes: int, now: MonoNs) -> None:
+        """In vain, with what was there at `changes`."""
+        self._tries = self._tries + 1 if changes == self._changes else 0
+        self._changes = changes
+        self._again_ns = now + _TRY_AGAIN_NS[min(self._tries, len(_TRY_AGAIN_NS) - 1)]
 
 
 def open_wanted(presence: Presence, wanted: Wanted, open_device: Open[D], *, patient: bool) -> tuple[D, Close]:
@@ -56,7 +75,7 @@ def await_wanted(
     Raises what open_wanted does, where the process is not patient.
     """
     patient = bool(child.settings.get("patient"))
-    told = ""
+    patience, told = Patience(), ""
     while not child.stopping:
         changes = presence.changes
         try:
@@ -65,7 +84,9 @@ def await_wanted(
             if not patient:
                 raise
             told = _tell(child, error, told)
-        _wait_for_change(child, presence, changes, obey)
+            patience.tried(changes, now_ns())
+        while not child.stopping and not patience.due(presence.changes, now_ns()):
+            _wait(child, presence, obey)
     return None
 
 
@@ -75,11 +96,9 @@ def _tell(child: Child, error: VoicedError, told: str) -> str:
     return error.message
 
 
-def _wait_for_change(child: Child, presence: Presence, changes: int, obey: Callable[[Order], None]) -> None:
-    until_ns = now_ns() + _TRY_AGAIN_NS
-    while not child.stopping and presence.changes == changes and now_ns() < until_ns:
-        child.wait(presence.wake_in_ms(now_ns()))
-        for order in child.orders():
-            obey(order)
-        child.beat(dict, now_ns())
-        presence.look(now_ns())
+def _wait(child: Child, presence: Presence, obey: Callable[[Order], None]) -> None:
+    child.wait(min(_TRY_AGAIN_NS[0] / 1e6, presence.wake_in_ms(now_ns())))
+    for order in child.orders():
+        obey(order)
+    child.beat(dict, now_ns())
+    presence.look(now_ns())

@@ -16,7 +16,6 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from voiced.audio.device import Wanted
@@ -252,8 +251,9 @@ class Presence:
 
     def _take(self, scene: Scene | None, now: int) -> None:
         if scene != self.scene:
-            if scene is None:  # what there was a moment ago went all at once, at rest or not
-                self._rest = Rest(self.scene)
+            if scene is None and self.scene is not None:  # it went all at once, at rest or not; a stream just opened may not be listed
+                ours = self.scene.ours if self.scene.ours or self._rest else ""
+                self._rest = Rest(self.scene._replace(ours=ours))
             self.scene, self._changed_ns = scene, now
             self.changes += 1
 
@@ -284,8 +284,8 @@ def _cookie(env: Mapping[str, str]) -> bytes:
     places = (env.get("PULSE_COOKIE"), f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/pulse/cookie", f"{home}/.pulse-cookie")
     for place in places:
         if place:
-            with contextlib.suppress(OSError):
-                return Path(place).read_bytes()[:COOKIE_BYTES]
+            with contextlib.suppress(OSError), open(place, "rb") as file:
+                return file.read(COOKIE_BYTES)
     return b""
 
 

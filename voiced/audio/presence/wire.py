@@ -17,7 +17,7 @@ from voiced.audio.presence.scene import Endpoint, Scene
 _VERSION = 13
 COOKIE_BYTES = 256
 
-_ERROR, _REPLY, _AUTH, _SET_CLIENT_NAME, _SERVER_INFO, _SUBSCRIBE, _EVENT = 0, 2, 8, 9, 20, 35, 66
+_ERROR, _REPLY, _AUTH, _SET_CLIENT_NAME, _SERVER_INFO, _CLIENTS, _SUBSCRIBE, _EVENT = 0, 2, 8, 9, 20, 28, 35, 66
 _HEADER = struct.Struct(">IIIII")
 _CONTROL_CHANNEL = 0xFFFF_FFFF
 #: More than any list of devices; whoever announces more is no sound server.
@@ -39,9 +39,9 @@ class Facility(NamedTuple):
 
 SOURCES = Facility(24, 32, 0x02 | 0x08 | 0x80, 12, 6)
 SINKS = Facility(22, 30, 0x01 | 0x04 | 0x80, 14, 5)
-_ENDPOINT_VALUES = 15
-#: Where an entry of a stream has its endpoint's index.
-_PLACE = 4
+_ENDPOINT_VALUES, _CLIENT_VALUES = 15, 5
+#: Where an entry of a stream has the indexes of its client and its endpoint.
+_CLIENT, _PLACE = 3, 4
 
 
 class Malformed(ValueError):
@@ -56,7 +56,7 @@ class Dialogue:
         self._pid = str(pid)
         self._tags = count(1)
         self._received = b""
-        #: Which answer is which, by tag: the three of a question that is under way.
+        #: Which answer is which, by tag: the four of a question that is under way.
         self._asked: dict[int, int] = {}
         self._answers: dict[int, list[Any]] = {}
         self._stale = True  # something changed since the last question
@@ -111,7 +111,7 @@ class Dialogue:
         if self._asked or not self._stale:
             return
         self._stale = False
-        for command in (_SERVER_INFO, self._facility.list_endpoints, self._facility.list_streams):
+        for command in (_SERVER_INFO, _CLIENTS, self._facility.list_endpoints, self._facility.list_streams):
             self.outgoing += self._packet(command, asked=True)
 
     def _packet(self, command: int, *fields: bytes, asked: bool = False) -> bytes:
@@ -130,8 +130,10 @@ def scene_of(facility: Facility, answers: dict[int, list[Any]], pid: str) -> Sce
             answers[facility.list_endpoints], _ENDPOINT_VALUES
         ):
             endpoints[index] = Endpoint(name, description or name, spec[0], spec[1], driver or "", properties)
-        streams = _entries(answers[facility.list_streams], facility.stream_values)
-        of_us = [stream[_PLACE] for stream in streams if stream[-1].get("application.process.id") == pid]
+        # The process is told by the client: a native stream of PipeWire's, as ALSA's plugin for it opens, does not have it.
+        clients = _entries(answers[_CLIENTS], _CLIENT_VALUES)
+        us = {client[0] for client in clients if client[-1].get("application.process.id") == pid}
+        of_us = [stream[_PLACE] for stream in _entries(answers[facility.list_streams], facility.stream_values) if stream[_CLIENT] in us]
         ours = endpoints[of_us[0]].name if of_us and of_us[0] in endpoints else "" if of_us else None
         return Scene(answers[_SERVER_INFO][facility.default] or "", tuple(endpoints.values()), ours)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
