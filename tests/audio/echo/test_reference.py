@@ -128,17 +128,16 @@ def test_nothing_but_zeros_where_nothing_sounds() -> None:
     assert not far[int(2.02 * RATE_HZ) :].any()
 
 
-@pytest.mark.parametrize("stamped", [True, False])
-@pytest.mark.parametrize("ppm", [(100, -100), (-100, 0), (0, 100)])
+@pytest.mark.parametrize(("ppm", "stamped"), [((100, -100), True), ((-100, 0), True), ((0, 100), True), ((100, -100), False)])
 def test_jitter_and_drift_never_make_it_jump(ppm: tuple[float, float], stamped: bool) -> None:
     machine = Machine(mic_ppm=ppm[0], play_ppm=ppm[1], jitter_ms=3.0, stamped=stamped)
-    machine.run(2.0, 45.0)
-    far = machine.far(46.0)
+    machine.run(2.0, 30.0)
+    far = machine.far(31.0)
     inside = far[after(2.1)]
     assert np.max(np.abs(steps(inside) / 1.5 - 1)) < 0.0007
     lead = machine.lead_ms(far)
     assert np.nanmax(np.abs(lead - MARGIN_MS)) < 10
-    late = lead[after(25)]
+    late = lead[after(18)]
     slope_ppm = np.polyfit(np.arange(len(late)) / RATE_HZ, late, 1)[0] * 1000
     assert abs(slope_ppm + (0 if stamped else ppm[1])) < 15
 
