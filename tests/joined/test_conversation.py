@@ -131,3 +131,18 @@ def test_however_they_interrupt_each_other_both_end_in_peace(moves: list[tuple[s
     heard = {event.item_id: event.audio_end_ms for event in room.sent_of(ItemTruncate)}
     assert all(entry.audio_ms == heard.get(entry.id, reply_ms) for entry in room.assistant_entries)
     assert len(room.sent_of(ResponseCancel)) <= len(moves)
+
+
+def test_a_question_in_writing_that_meets_the_end_of_a_spoken_one_takes_its_answer_from_nobody() -> None:
+    room = Room(reply_ms=40, wire_ms=320, brain_ms=320, connect_ms=480)
+    room.order("budget", exhausted="enough for today")
+    room.pass_ms(STEP_MS)
+    room.order("budget", exhausted="")
+    room.lose()
+    room.reachable = False
+    room.pass_ms(3 * STEP_MS)
+    room.reachable = True
+    room.speak(10 * STEP_MS)
+    room.order("ask", text="And how late is it?")
+    room.pass_ms(8000)
+    assert [entry.item.role for entry in room.link.entries()] == ["user", "user", "assistant"]

@@ -43,9 +43,16 @@ class Faults:
             self._talk.out.add(Disconnect("the session reached the server's time limit", reconnect.GOING_AWAY))
         elif code in _RACES:
             ours = self._talk.queue.refused(error.event_id, now, again=True) if code == _ACTIVE_RESPONSE else False
+            if code == _ACTIVE_RESPONSE and not ours and error.event_id is None:
+                self._answer_refused()
             self._talk.out.log(logging.DEBUG, f"the server says {code}" + ("; asking again" if ours else ""))
         else:
             self._refused(error, code, now)
+
+    def _answer_refused(self) -> None:
+        """The server's own answer to what was said got in the way of one that is interrupted: it makes no other by itself."""
+        if self._talk.turn.unanswered and not self._talk.voice.generating:
+            self._talk.queue.add(responses.answer(self._talk.new_id()))
 
     def _verdict(self, code: str, message: str, settings: Mapping[str, Any]) -> VoicedError | None:
         """The error that trying again can't mend, where it is one."""

@@ -89,6 +89,11 @@ class Turn:
         return self.hearing or bool(self._debts) or bool(self._awaited)
 
     @property
+    def unanswered(self) -> bool:
+        """An answer is owed."""
+        return any(not owed.guessed for owed in self._debts)
+
+    @property
     def waiting_state(self) -> str:
         """The state while nothing goes on: with push-to-talk nobody listens."""
         return "idle" if self.mode == PUSH_TO_TALK else "listening"
@@ -327,7 +332,7 @@ class Turn:
         closed_ns, self._closed_ns = self._closed_ns, None
         self._expire(now, ready=False)
         spoken = self._debts.by_sound()
-        known = any(not owed.guessed for owed in self._debts)
+        known = self.unanswered
         if spoken and self.mode == PUSH_TO_TALK:
             self._talk_again(spoken, new_id)
         elif spoken:
