@@ -19,9 +19,18 @@ _KNOWN_DB = 6.0
 
 
 class Canceller:
-    """`frame` is the length of what comes in, in samples: a multiple of 160; `threshold` is barge_in.threshold."""
+    """`frame` is the length of what comes in, in samples: a multiple of 160; `threshold` is barge_in.threshold; `fusion` is for who makes
+    its weights."""
 
-    def __init__(self, threshold: float = 0.5, frame: int = BLOCK, *, noise_suppression: bool = True, gain_control: bool = False) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        frame: int = BLOCK,
+        *,
+        noise_suppression: bool = True,
+        gain_control: bool = False,
+        fusion: Fusion | None = None,
+    ) -> None:
         if frame % PIECE:
             raise ValueError(f"frames of {frame} samples are no multiple of {PIECE}")
         self._aligner = Aligner()
@@ -31,7 +40,7 @@ class Canceller:
         self._in_left = Silero()
         self._in_strict = Silero()
         self._evidence = Evidence()
-        self._fusion = Fusion()
+        self._fusion = fusion or Fusion()
         self._judge = Judge(threshold)
         self._last = Decision(0.0, False, False, False)
         self._windowed = 0  # samples that are in no full window yet
