@@ -13,6 +13,7 @@ import pytest
 from tests.scripted_server import ScriptedServer
 from tests.system.daemon import Daemon, compatible, running
 from voicectl import Client
+from voiced.demo.recorder import RecorderFailed
 from voiced.demo.soundserver import SoundServer
 from voiced.errors import ControlError
 from voiced.network.events import InputAudioAppend
@@ -48,7 +49,10 @@ class Scene(NamedTuple):
         """A reply sounds from there."""
         with self.sound.recorder(f"{sink}.monitor") as recorder:
             self.speak()
-            recorder.wait_for_sound(0, timeout_s=within_s)
+            try:
+                recorder.wait_for_sound(0, timeout_s=within_s)
+            except RecorderFailed as error:
+                raise AssertionError(f"{error}; playback: {self.audio('playback')}; {self.sound.pactl('list', 'sink-inputs')}") from error
 
     def speak(self) -> None:
         reply = self.peer.begin_reply()

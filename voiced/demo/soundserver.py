@@ -334,13 +334,18 @@ class PipeWireServer(SoundServer):
         self._await((self.directory / "run" / "pipewire-0").exists)
         self._spawn(["wireplumber"], env)
         self._spawn(["pipewire-pulse"], env)
-        self._await(self._socket.exists)
+        self._await(self._listens)
         kind = (f"rate={self.rate_hz}", f"channels={self.channels}")
         self.pactl("load-module", "module-null-sink", f"sink_name={SPEAKER}", *kind)
         self.pactl("load-module", "module-null-sink", f"sink_name={SAID}", *kind)
         self.pactl("load-module", "module-remap-source", f"source_name={MICROPHONE}", f"master={SAID}.monitor")
         self._await(lambda: self._known("sinks", SPEAKER) and self._known("sources", MICROPHONE))
         self._await(self._have_defaults)
+
+    def _listens(self) -> bool:
+        """The socket is there a moment before anybody listens to it."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
 
     def _have_defaults(self) -> bool:
         """Sets the defaults, which fails until WirePlumber has published where they are kept."""

@@ -256,6 +256,8 @@ class Presence:
                 self._rest = Rest(self.scene._replace(ours=ours))
             self.scene, self._changed_ns = scene, now
             self.changes += 1
+            if self._open and self._rest is None and scene is not None and scene.ours is not None and scene.endpoints:
+                self._rest = Rest(scene)  # as it was opened: what changes from here on counts, at rest or not
 
     def _hang_up(self) -> None:
         if self._socket is not None:
