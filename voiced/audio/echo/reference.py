@@ -3,7 +3,7 @@
 Everything is laid on one line of samples at 24 kHz, the *tape*: an unbroken run of announced sound is placed by the time at which
 its first sample sounds, and what follows it lies behind it without a seam, however its own stamps jitter. Reading is just as
 even: a cursor moves on by what each block of the microphone takes, a few parts in 10,000 faster or slower where the clocks want it, and
-jumps only where nothing sounds or where it is hopelessly off. A linear canceller learns nothing from a reference that shakes.
+jumps only where it is hopelessly off, or a little where nothing sounds. A linear canceller learns nothing from a reference that shakes.
 
 Stamps of both sides are off by 1-3 ms and both devices' clocks by 100 ppm of the computer's; `_Clock` makes an even time of each.
 A run of which only the start was measured shows nothing of the loudspeaker's clock: what that drifts is left to the canceller.
@@ -34,7 +34,9 @@ _HOPELESS_S = 0.010
 _SURE_BLOCKS = 5
 #: Of so many blocks the earliest stamp counts: a reader can be late by any time, but not early.
 _BEST_OF = 16
-#: Where the cursor is off by less it goes back within seconds, by no more than 300 ppm: a sample in 200 ms.
+#: Off by less than this it is left alone, also in silence: the canceller has learned where the echo lies, and moving costs it more (5 dB
+#: of 19 in the first 20 s). Beyond it jumps in silence, and while something sounds goes back within seconds, by at most 300 ppm.
+_TOLERATED_S = 0.002
 _RETURN_PER_S = 0.2
 _STEEPEST = 300e-6
 #: Kept at the most, should nobody read: more than the bus and a device hold (4 s and 0.5 s).
@@ -58,8 +60,9 @@ class _Clock:
     """Even time from stamps that jitter: a Kalman filter for how far a device's clock is from its nominal one, and how fast it goes
     astray. The first stamps are averaged, later ones count for less and less, with a memory of about 15 s."""
 
-    _SKEW2 = 100e-6**2
-    _WANDER2_PER_S = 1e-12  # of the skew: 1 ppm in a second
+    #: Few clocks are off by more than 30 ppm, and to believe the first stamps that this one is shakes the reference.
+    _SKEW2 = 30e-6**2
+    _WANDER2_PER_S = 1e-13  # of the skew: 2.4 ppm in a minute
 
     def __init__(self, jitter_s: float) -> None:
         self.ahead_s = 0.0
@@ -165,11 +168,12 @@ class Reference:
         step = _STEP
         off_s = (wanted - self._cursor) / SAMPLE_RATE_HZ
         reach = frames * _STEP * 1.01 + _REACH
-        if abs(off_s) > _HOPELESS_S or self._silent(min(wanted, self._cursor) - _REACH, max(wanted, self._cursor) + reach):
+        excess_s = off_s - min(_TOLERATED_S, max(-_TOLERATED_S, off_s))
+        if abs(off_s) > _HOPELESS_S or (excess_s and self._silent(min(wanted, self._cursor) - _REACH, max(wanted, self._cursor) + reach)):
             self._cursor = wanted
         else:
             skew = self._microphone.skew - self._loudspeaker.skew
-            step *= 1 + skew + min(_STEEPEST, max(-_STEEPEST, off_s * _RETURN_PER_S))
+            step *= 1 + skew + min(_STEEPEST, max(-_STEEPEST, excess_s * _RETURN_PER_S))
         places = self._cursor + step * np.arange(frames)
         self._cursor += step * frames
         while self._tape and self._tape[0].end < self._cursor - _REACH - _HOPELESS_S * 2 * SAMPLE_RATE_HZ:
