@@ -63,12 +63,19 @@ class Suppressor:
         """A block of what is left of the microphone and of the echo that was taken out."""
         heard = np.concatenate((self._heard, (left, echo)), axis=1)
         self._heard = heard[:, BLOCK:]
-        spectra = np.fft.rfft(heard * self._window)
-        self._powers += (1 - self._SMOOTH) * (spectra.real**2 + spectra.imag**2 - self._powers)
-        sound = np.fft.irfft(spectra[0] * self._gain(*self._powers), self._LENGTH).astype(np.float32, copy=False) * self._window
+        sound: Samples = heard[0] * self._window
+        if heard[1].any():
+            sound = self._lowered(sound, heard[1] * self._window)
+        sound *= self._window
         sound[: self.delay] += self._tail
         self._tail = sound[BLOCK:]
         return sound[:BLOCK]
+
+    def _lowered(self, left: Samples, echo: Samples) -> Samples:
+        spectra = np.fft.rfft((left, echo))
+        self._powers += (1 - self._SMOOTH) * (spectra.real**2 + spectra.imag**2 - self._powers)
+        out: Samples = np.fft.irfft(spectra[0] * self._gain(*self._powers), self._LENGTH).astype(np.float32, copy=False)
+        return out
 
     def _gain(self, left: Samples, echo: Samples) -> Samples:
         ratio = left / (echo + 1e-12)
