@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from voiced.audio.echo.interface import Decision
 from voiced.capture.interruption import Cleaned, Interruption, Outcome
 from voiced.messages import Duck, LocalSpeech, MonoNs
@@ -31,8 +29,8 @@ class Script:
             self.now += 20 * _MS
             yield self.interruption.heard([decision], MonoNs(self.now))
 
-    def flush(self, reason: str = "local") -> None:
-        self.interruption.flushed(reason, MonoNs(self.now))
+    def flush(self) -> None:
+        self.interruption.flushed(MonoNs(self.now))
 
 
 def ducks(outcomes: list[Outcome]) -> list[bool]:
@@ -80,7 +78,7 @@ def test_after_a_pause_it_is_another_interruption() -> None:
 def test_a_duck_that_was_ordered_after_the_flush_that_is_heard_of_now_is_taken_back() -> None:
     script = Script()
     script.hear(SOUNDING, SUSPECTED)
-    script.interruption.flushed("interrupt", MonoNs(script.now - _MS))
+    script.interruption.flushed(MonoNs(script.now - _MS))
     assert ducks(script.hear(SOUNDING)) == [False]
 
 
@@ -106,19 +104,16 @@ def test_what_was_said_into_the_last_echo_is_sent_along() -> None:
     assert (opened.open, opened.replay) == (True, False)
 
 
-def test_the_gate_opens_for_a_key_that_is_pressed() -> None:
+def test_with_push_to_talk_a_key_interrupts_and_no_voice() -> None:
     script = Script()
-    script.hear(SOUNDING)
-    script.flush("talk")
-    [first, second] = script.hear(SOUNDING, SOUNDING)
-    assert (first.open, first.replay, second.replay) == (True, True, False)
+    script.interruption.push_to_talk = True
+    assert script.hear(SOUNDING, SUSPECTED, CONFIRMED) == [Outcome(None, None, open=True, replay=False)] * 3
 
 
-@pytest.mark.parametrize("reason", ["interrupt", "speech_started"])
-def test_after_any_flush_the_room_s_tail_does_not_hide_the_user(reason: str) -> None:
+def test_after_a_flush_the_room_s_tail_does_not_hide_the_user() -> None:
     script = Script()
     script.hear(SOUNDING)
-    script.flush(reason)
+    script.flush()
     assert [outcome.open for outcome in script.hear(*[SOUNDING] * 60)] == [True] * 49 + [False] * 11
 
 

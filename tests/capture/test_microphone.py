@@ -10,6 +10,7 @@ from voiced.messages import LocalSpeech, MicFrame, MonoNs
 _MS = 1_000_000
 SETTINGS = {
     "muted": False,
+    "push_to_talk": False,
     "frame_ms": 20,
     "noise_suppression": False,
     "gain_control": False,

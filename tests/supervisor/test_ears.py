@@ -33,6 +33,13 @@ def test_capture_is_told_whether_to_listen_also_when_it_starts_anew(home: Path) 
         made.wait_for_log("capture    ears {'open': True}", times=2)
 
 
+def test_capture_is_told_live_that_a_key_interrupts_from_now_on(home: Path) -> None:
+    with running(home, "") as (made, client):
+        configure(home, '[turn]\nmode = "push_to_talk"\n')
+        assert client.reload() == {"changed": ["turn.mode"], "restart": []}
+        made.wait_for_log("capture    push_to_talk {'on': True}")
+
+
 def test_earcons_are_ordered_where_they_are_wanted(home: Path) -> None:
     with running(home, "[audio]\nearcons = true\n") as (made, client):
         client.say("be listening")

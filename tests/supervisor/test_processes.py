@@ -26,7 +26,7 @@ def test_the_embedded_server_runs_only_where_it_answers() -> None:
 
 def test_capture_gets_its_sections_and_the_mute() -> None:
     made = settings("capture", world(muted=True, audio__capture__device="Jabra", audio__frame_ms=10, barge_in__mode="local"))
-    device = {"device": "Jabra", "channels": 1, "rate": 24000, "hard_mute": False, "frame_ms": 10, "muted": True}
+    device = {"device": "Jabra", "channels": 1, "rate": 24000, "hard_mute": False, "frame_ms": 10, "muted": True, "push_to_talk": False}
     clean = {"echo_cancellation": "auto", "noise_suppression": True, "gain_control": False, "patient": False}
     barge_in = {"mode": "local", "duck_db": 18.0, "resume_ms": 600, "threshold": 0.5}
     assert made == {"log_level": 20, **device, **clean, "barge_in": barge_in, "wake_word": ""}

@@ -24,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "gain_control": False,
     "barge_in": {"mode": "server", "duck_db": 18.0, "resume_ms": 600, "threshold": 0.5},
     "wake_word": "",
+    "push_to_talk": False,
 }
 SAID = b"\x10\x27" * 12_000  # half a second, no sample of it zero
 

@@ -48,9 +48,10 @@ class Outcome(NamedTuple):
 
 
 class Interruption:
-    """`settings` is the section barge_in of the configuration."""
+    """`settings` is the section barge_in of the configuration. With push-to-talk a voice interrupts nobody: the key does."""
 
-    def __init__(self, settings: dict[str, Any], cleaned: Cleaned) -> None:
+    def __init__(self, settings: dict[str, Any], cleaned: Cleaned, *, push_to_talk: bool = False) -> None:
+        self.push_to_talk = push_to_talk
         self._mode = "server" if cleaned is Cleaned.NOBODY else str(settings["mode"])
         self._trusting = cleaned is Cleaned.OURS
         self._resume_ns = int(settings["resume_ms"]) * _NS_PER_MS
@@ -64,7 +65,6 @@ class Interruption:
         self._evidence_ns: int | None = None  # of the interruption that was confirmed
         self._open = True
         self._flushed_until_ns = 0
-        self._talk = False  # push-to-talk was pressed while the gate was closed
 
     def heard(self, decisions: Iterable[Decision], now: MonoNs) -> Outcome:
         """The decisions about one frame, which may be none."""
@@ -75,22 +75,19 @@ class Interruption:
             if decision.suspected or decision.confirmed:
                 self._suspected_ns = now
             speech = self._confirm(decision, now) or speech
-        if self._mode == "server":
+        if self._left_to_others:
             return Outcome(None, None, True, False)
         was_open = self._open
         if sounding is not None and self._trusting:
             self._open = not sounding or self._interrupting(now) or now < self._flushed_until_ns
-        replay = self._open and not was_open and (self._talk or self._recent(self._suspected_ns, RECENT_NS, now))
-        if self._open:
-            self._talk = False
+        replay = self._open and not was_open and self._recent(self._suspected_ns, RECENT_NS, now)
         return Outcome(self._duck(now, sounding=bool(sounding)), speech, self._open, replay)
 
-    def flushed(self, reason: str, now: MonoNs) -> None:
-        """The assistant was silenced, by a flush with that reason."""
+    def flushed(self, now: MonoNs) -> None:
+        """The assistant was silenced, by whatever flush."""
         # It ended the duck, but for one that was ordered since and is still on its way: playback makes the same comparison.
         self.lowered = self.lowered and self._ducked_ns > now
         self._flushed_until_ns = now + _FLUSHED_NS
-        self._talk = reason == "talk" and not self._open
 
     def _confirm(self, decision: Decision, now: MonoNs) -> LocalSpeech | None:
         enough = (decision.confirmed and self._trusting) or (self._mode == "local" and decision.suspected)
@@ -98,9 +95,14 @@ class Interruption:
             return None
         already = self._interrupting(now)
         self._evidence_ns = now
-        if already or not decision.far_active or self._mode == "server":
+        if already or not decision.far_active or self._left_to_others:
             return None
         return LocalSpeech("confirmed", now, decision.speech)
+
+    @property
+    def _left_to_others(self) -> bool:
+        """To the server, or to a key."""
+        return self._mode == "server" or self.push_to_talk
 
     def _interrupting(self, now: MonoNs) -> bool:
         return self._recent(self._evidence_ns, _REARM_NS, now)

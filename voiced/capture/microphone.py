@@ -35,7 +35,7 @@ class Microphone:
         self.muted = bool(settings["muted"])
         self._framer = Framer(converter, settings["frame_ms"])
         self._hearing = Hearing(settings, cleaned)
-        self._interruption = Interruption(settings["barge_in"], cleaned)
+        self._interruption = Interruption(settings["barge_in"], cleaned, push_to_talk=settings["push_to_talk"])
         self._segments = Segments(settings["barge_in"]["threshold"])
         self._gate = Gate(keep=RECENT_NS // (settings["frame_ms"] * _NS_PER_MS))
         self._ears = Ears(word, keep=KEPT_MS // settings["frame_ms"])
@@ -83,7 +83,7 @@ class Microphone:
         """Playback has handed sound to its device, or taken it back."""
         self._hearing.played(message, pcm)
         if isinstance(message, PlayedCut) and message.reason:
-            self._interruption.flushed(message.reason, message.cut_ns)
+            self._interruption.flushed(message.cut_ns)
 
     def mute(self, muted: bool, now: MonoNs) -> list[Duck]:
         """From the next frame on. No sample of one side of the switch is sent on the other, and nobody waits for one who is mute."""
@@ -98,6 +98,12 @@ class Microphone:
             return []
         self._ears.turn(open=open)
         return self._forget(now)
+
+    def leave_to_a_key(self, on: bool, now: MonoNs) -> list[Duck]:
+        """Push-to-talk, or no longer."""
+        raised = self._forget(now)
+        self._interruption.push_to_talk = on
+        return raised
 
     def _forget(self, now: MonoNs) -> list[Duck]:
         raised = [Duck(lowered=False, ordered_ns=now)] if self._interruption.lowered else []

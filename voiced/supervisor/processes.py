@@ -10,7 +10,7 @@ from voiced.supervisor.provider import Provider, with_model
 from voiced.supervisor.tools import choice, tools
 
 #: Settings that change by themselves while a process runs, and reach it in other ways.
-OF_THE_MOMENT = ("log_level", "muted", "volume", "history", "exhausted", "patient")
+OF_THE_MOMENT = ("log_level", "muted", "volume", "push_to_talk", "history", "exhausted", "patient")
 
 
 class World(NamedTuple):
@@ -72,6 +72,7 @@ def _capture(world: World) -> dict[str, Any]:
         **{name: world.config[f"audio.{name}"] for name in ("frame_ms", "echo_cancellation", "noise_suppression", "gain_control")},
         "barge_in": world.config.section("barge_in"),
         "wake_word": world.config["wake.word"],
+        "push_to_talk": world.config["turn.mode"] == "push_to_talk",
         "muted": world.muted,
         "patient": world.was_ready,
     }

@@ -271,6 +271,8 @@ class Supervisor:
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
         if "audio.playback.volume" in changed:
             self._order("playback", "volume", level=config["audio.playback.volume"])
+        if "turn.mode" in changed:
+            self._order("capture", "push_to_talk", on=config["turn.mode"] == "push_to_talk")
         self._account(self._books.configure(config, time.time()))
         self._status_changed = True
         self._household.man(self._table(provider))

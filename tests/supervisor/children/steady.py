@@ -56,7 +56,7 @@ def _steady(child: Child) -> None:
                 case "volume":
                     volume = volume if order.args["level"] is None else order.args["level"]
                     child.answer(order, volume=volume)
-                case "ears" | "earcon":
+                case "ears" | "earcon" | "push_to_talk":
                     child.log(20, f"{order.command} {order.args}")
                 case "record":
                     child.answer(order, recording=order.args["on"], path="/x")
