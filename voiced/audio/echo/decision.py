@@ -18,11 +18,11 @@ MOMENTS = 8
 
 #: What one window may add to the sum of log odds, or take from it, and the most that the sum may come to.
 _MOST = 3.0
-_FULL = 15.0
+_FULL = 12.0
 #: Sums that are enough, and below which they are not any more.
-_SUSPECTED = 3.0
-_CONFIRMED = 10.0
-_OVER = 1.0
+_SUSPECTED = 1.0
+_CONFIRMED = 8.0
+_OVER = 0.5
 
 
 @cache
