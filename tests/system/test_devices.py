@@ -18,15 +18,12 @@ from voiced.demo.soundserver import SoundServer
 from voiced.errors import ControlError
 from voiced.network.events import InputAudioAppend
 
-pytestmark = [pytest.mark.system, pytest.mark.any_sound]
+pytestmark = pytest.mark.system
 
 REPLY = b"\x10\x27" * 12_000  # half a second, no sample of it zero
 TONE = array("h", (8000 if sample // 24 % 2 else -8000 for sample in range(24_000))).tobytes() * 20  # 20 s of 500 Hz
-#: What the issue promises, with what a machine with two busy cores adds.
-FOLLOWED_WITHIN_S = 2.0
+#: The issue promises 2 s, which a machine of two cores with a load of 12 may exceed.
 SANE_S = 8.0
-#: PulseAudio's null source has rendered its next 2 s when a stream comes to it: a wait that no real microphone knows.
-NULL_SOURCE_S = 2.0
 ROOMS = ("capture", "playback")
 PLAIN = "[audio]\nnoise_suppression = false\n"
 OFF = 'echo_cancellation = "off"\n'
@@ -43,7 +40,8 @@ class Scene(NamedTuple):
         return found
 
     def pid(self, room: str) -> int | None:
-        return next(row["pid"] for row in self.client.status()["processes"] if row["name"] == room)
+        found: int | None = next(row["pid"] for row in self.client.status()["processes"] if row["name"] == room)
+        return found
 
     def is_heard(self, sink: str, within_s: float = SANE_S) -> None:
         """A reply sounds from there."""
@@ -131,25 +129,24 @@ def streams(sound: SoundServer, kind: str) -> int:
     return len(sound.pactl("list", "short", kind).splitlines())
 
 
+@pytest.mark.any_sound
 def test_a_sound_server_that_is_killed_and_comes_back_is_followed(sound: SoundServer) -> None:
     with scene_of(sound) as scene:
         network = scene.pid("network")
-        for round in range(2):
-            sound.kill()
-            until(lambda: not any(scene.audio(room)["open"] for room in ROOMS), "loss noticed")
-            if round:
-                time.sleep(1.0)  # it stays away for a while: nobody may have given up, or be asleep
-            sound.relaunch()
-            until(lambda: all(scene.audio(room)["open"] for room in ROOMS), "back after a restart")
-            scene.is_heard("speaker")
-            sound.listen_to_microphone()
-            speech = sound.play(TONE)
-            scene.hears()
-            speech.stop()
+        sound.kill()
+        until(lambda: not any(scene.audio(room)["open"] for room in ROOMS), "loss noticed")
+        sound.relaunch()
+        until(lambda: all(scene.audio(room)["open"] for room in ROOMS), "back after a restart")
+        scene.is_heard("speaker")
+        sound.listen_to_microphone()
+        speech = sound.play(TONE)
+        scene.hears()
+        speech.stop()
         assert scene.pid("network") == network
         assert scene.went_on()
 
 
+@pytest.mark.any_sound
 def test_the_default_is_followed_also_as_it_vanishes_and_returns_with_another_rate(sound: SoundServer) -> None:
     """As a Bluetooth headset does that switches its profile."""
     headset = Headset(sound)
@@ -172,23 +169,23 @@ def test_the_default_is_followed_also_as_it_vanishes_and_returns_with_another_ra
         assert scene.went_on()
 
 
+@pytest.mark.any_sound
 def test_a_named_device_is_unplugged_and_plugged_again(sound: SoundServer) -> None:
     headset = Headset(sound)
     headset.plug()
     named = OFF + '[audio.capture]\ndevice = "headset_mic"\n[audio.playback]\ndevice = "Headset_sound"\n'
     with scene_of(sound, named) as scene:
-        for _ in range(2):
-            until(lambda: scene.audio("playback")["endpoint"] == "Headset_sound", "named loudspeaker in use")
-            until(lambda: scene.audio("capture")["endpoint"] == "Headset_mic", "named microphone in use")
-            assert not scene.audio("playback")["fallback"]
-            scene.is_heard("headset")
-            headset.unplug()
-            until(lambda: all(scene.audio(room)["fallback"] for room in ROOMS), "fallback")
-            until(lambda: all(scene.audio(room)["open"] for room in ROOMS), "fallback open")
-            scene.is_heard("speaker")
-            until(lambda: "Headset_sound is not in use" in scene.daemon.log, "told")
-            headset.plug()
-            until(lambda: not any(scene.audio(room)["fallback"] for room in ROOMS), "return")
+        until(lambda: scene.audio("playback")["endpoint"] == "Headset_sound", "named loudspeaker in use")
+        until(lambda: scene.audio("capture")["endpoint"] == "Headset_mic", "named microphone in use")
+        assert not scene.audio("playback")["fallback"]
+        scene.is_heard("headset")
+        headset.unplug()
+        until(lambda: all(scene.audio(room)["fallback"] for room in ROOMS), "fallback")
+        until(lambda: all(scene.audio(room)["open"] for room in ROOMS), "fallback open")
+        scene.is_heard("speaker")
+        until(lambda: "Headset_sound is not in use" in scene.daemon.log, "told")
+        headset.plug()
+        until(lambda: not any(scene.audio(room)["fallback"] for room in ROOMS), "return")
         scene.is_heard("headset")
         with sound.recorder("headset_said.monitor"), talking(sound, "headset_said"):
             scene.hears()
@@ -208,30 +205,30 @@ def test_a_named_device_that_the_server_keeps_off_is_gone_back_to(sound: SoundSe
         assert scene.went_on()
 
 
+@pytest.mark.any_sound
 def test_a_hard_mute_lets_go_of_the_microphone(sound: SoundServer) -> None:
     sound.listen_to_microphone()
     with scene_of(sound, OFF + "[audio.capture]\nhard_mute = true\n") as scene:
         others = streams(sound, "source-outputs") - 1
         pid = scene.pid("capture")
-        for _ in range(2):
-            assert scene.client.mute()
-            assert streams(sound, "source-outputs") == others
-            until(lambda: scene.audio("capture")["open"] is False, "told to be shut")
-            since, began = len(scene.peer.received), time.monotonic()
-            for _ in range(50):
-                scene.peer.until(lambda event: isinstance(event, InputAudioAppend), since=len(scene.peer.received))
-            assert time.monotonic() - began == pytest.approx(1.0, abs=0.3)
-            sent = [received.event.audio for received in scene.peer.received[since:] if isinstance(received.event, InputAudioAppend)]
-            assert not any(any(audio) for audio in sent)
-            began = time.monotonic()
-            assert scene.client.unmute() is False
-            assert time.monotonic() - began < 1.0
-            print(f"unmuted after {time.monotonic() - began:.2f} s")
-            assert streams(sound, "source-outputs") == others + 1
-            until(lambda: scene.audio("capture")["open"] is True, "told to be open")
-            speech = sound.play(TONE)
-            scene.hears()
-            speech.stop()
+        assert scene.client.mute()
+        assert streams(sound, "source-outputs") == others
+        until(lambda: scene.audio("capture")["open"] is False, "told to be shut")
+        since, began = len(scene.peer.received), time.monotonic()
+        for _ in range(50):
+            scene.peer.until(lambda event: isinstance(event, InputAudioAppend), since=len(scene.peer.received))
+        assert time.monotonic() - began == pytest.approx(1.0, abs=0.3)
+        sent = [received.event.audio for received in scene.peer.received[since:] if isinstance(received.event, InputAudioAppend)]
+        assert not any(any(audio) for audio in sent)
+        began = time.monotonic()
+        assert scene.client.unmute() is False
+        assert time.monotonic() - began < 1.0
+        print(f"unmuted after {time.monotonic() - began:.2f} s")
+        assert streams(sound, "source-outputs") == others + 1
+        until(lambda: scene.audio("capture")["open"] is True, "told to be open")
+        speech = sound.play(TONE)
+        scene.hears()
+        speech.stop()
         scene.client.mute()
         scene.client.restart("capture")
         until(lambda: scene.pid("capture") not in (pid, None) and scene.client.status()["state"] == "muted", "restarted muted")
@@ -269,6 +266,7 @@ def test_devices_are_listed_as_they_are_now(sound: SoundServer) -> None:
         assert {"number", "host_api", "rate"} <= set(rows["pulse"])
 
 
+@pytest.mark.any_sound
 def test_a_canceller_of_the_system_is_stood_back_for(sound: SoundServer) -> None:
     canceller = ("module-echo-cancel", "source_name=quiet", "sink_name=quiet_sink", "source_master=microphone", "sink_master=speaker")
     with scene_of(sound, 'echo_cancellation = "auto"\n') as scene:
@@ -285,7 +283,7 @@ def test_a_microphone_that_dies_while_it_is_muted_stays_muted(sound: SoundServer
         until(lambda: not scene.audio("capture")["open"], "loss noticed")
         assert until_answered(scene.client.mute)
         sound.relaunch()
-        until(lambda: scene.audio("capture")["open"], "back", SANE_S + NULL_SOURCE_S)
+        until(lambda: scene.audio("capture")["open"], "back", SANE_S)
         assert scene.client.status()["muted"]
 
 
