@@ -97,7 +97,7 @@ def _each_10_min(outcomes: Sequence[Outcome], count: int) -> float:
 
 
 _MISSED = (
-    _Line("missed of 100: +6 dB over the echo", None, "said stationary +6 dB"),
+    _Line("missed: +6 dB over the echo", None, "said stationary +6 dB"),
     _Line("  0 dB", 1, "said stationary +0 dB"),
     _Line("  -6 dB", 2, "said stationary -6 dB"),
     _Line("  -12 dB", 5, "said stationary -12 dB"),

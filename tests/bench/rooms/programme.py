@@ -53,7 +53,10 @@ class Outcome(NamedTuple):
 
 
 def jobs(split: Split, amount: float) -> list[Job]:
-    """Everything at `amount` 1: ten minutes of each room, a hundred interruptions of each sort."""
+    """Everything at `amount` 1: ten minutes of each room, a hundred interruptions of each sort. Below `_GLANCE`, one stream of each."""
+
+    def streams(full: int) -> range:
+        return range(1 if amount < _GLANCE else full)
 
     def some(full: int) -> range:
         return range(max(1, round(full * amount)))
@@ -61,24 +64,27 @@ def jobs(split: Split, amount: float) -> list[Job]:
     def few(full: int) -> int:
         return max(4, round(full * amount))
 
-    far = [Job(f"far {kind}", Scene("far", kind, split, seed)) for kind in WITH_ECHO for seed in some(10)]
-    far += [Job("far headphones", Scene("far", "headphones", split, seed)) for seed in some(2)]
+    minute = 24.0 if amount < _GLANCE else 60.0
+    far = [Job(f"far {kind}", Scene("far", kind, split, seed, seconds=minute)) for kind in WITH_ECHO for seed in some(10)]
+    far += [Job("far headphones", Scene("far", "headphones", split, seed, seconds=minute)) for seed in some(2)]
     begun = [Job("begun", Scene("far", _of(_COLD, seed), split, 900 + seed, seconds=5)) for seed in some(100)]
     said = [
         Job(f"said {name} {ratio:+.0f} dB", Scene("interrupted", _of(kinds, seed), split, 100 + seed, ratio, few(20)))
         for name, kinds, ratios in _SAID
         for ratio in ratios
-        for seed in range(5)
+        for seed in streams(5)
     ]
     cold = [Job("cold 0 dB", Scene("cold", _of(_COLD, seed), split, 200 + seed)) for seed in some(100)]
-    alone = [Job("said alone", Scene("alone", "room", split, 400 + seed, number=few(20))) for seed in range(3)]
-    noises = [Job("transients", Scene("transients", "room", split, 500 + seed, (0, 12, 0)[seed % 3], few(18))) for seed in range(6)]
+    alone = [Job("said alone", Scene("alone", "room", split, 400 + seed, number=few(20))) for seed in streams(3)]
+    noises = [Job("transients", Scene("transients", "room", split, 500 + seed, (0, 12, 0)[seed % 3], few(18))) for seed in streams(6)]
     echo = [Job(f"echo {kind}", _echo_scene(kind, split, 600 + seed)) for kind in _ECHO_DB for seed in some(4)]
-    words = [Job("words 0 dB", Scene("interrupted", "room", split, 700 + seed, 0.0, few(18))) for seed in range(4)]
+    words = [Job("words 0 dB", Scene("interrupted", "room", split, 700 + seed, 0.0, few(18))) for seed in streams(4)]
     delay = [Job("delay", Scene("alone", "headphones", split, 800, number=3))]
     return delay + echo + words + far + begun + said + cold + alone + noises
 
 
+#: A smaller amount only shows that everything works.
+_GLANCE = 0.1
 _SAID: tuple[tuple[str, tuple[Kind, ...], tuple[float, ...]], ...] = (
     ("stationary", STATIONARY, (6.0, 0.0, -6.0, -12.0)),
     ("drift", ("drift",), (0.0, -6.0, -12.0)),

@@ -1,7 +1,7 @@
 """What a recogniser makes of an interruption, beside what was said."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,12 @@ def _recogniser() -> Any:
 
 
 def _recognised(sound: Samples) -> str:
+    return _recognised_pcm(sound.tobytes())
+
+
+@lru_cache(256)  # the user's voice alone comes with each engine, and the bare microphone with two
+def _recognised_pcm(pcm: bytes) -> str:
+    sound = np.frombuffer(pcm, np.float32)
     if not len(sound):
         return ""
     # Loud as from a good microphone: what is measured is the echo, not the level.
