@@ -13,6 +13,7 @@ import numpy as np
 
 from tests.bench.fusion.learn import fit
 from tests.bench.fusion.lessons import taught
+from tests.bench.fusion.scenes import NOISY_FROM
 
 _FIRST_SEED = 1000
 
@@ -20,11 +21,12 @@ _FIRST_SEED = 1000
 @click.command()
 @click.argument("to", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--scenes", default=200, show_default=True)
+@click.option("--noisy", default=60, show_default=True, help="Scenes more with many noises.")
 @click.option("--epochs", default=24, show_default=True)
-def main(to: Path, scenes: int, epochs: int) -> None:
+def main(to: Path, scenes: int, noisy: int, epochs: int) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        lessons = list(pool.map(taught, range(_FIRST_SEED, _FIRST_SEED + scenes)))
+        lessons = list(pool.map(taught, [*range(_FIRST_SEED, _FIRST_SEED + scenes), *range(NOISY_FROM, NOISY_FROM + noisy)]))
     np.savez(to, allow_pickle=False, **fit(lessons, epochs))
 
 

@@ -1,4 +1,4 @@
-"""What a user makes heard without talking: coughs, knocks, clicks. All at a level of 1."""
+"""What a user makes heard without talking: coughs, knocks, doors, clicks. All at a level of 1."""
 
 from collections.abc import Callable
 
@@ -49,6 +49,17 @@ def knock(chance: np.random.Generator) -> Wave:
     return _level(np.concatenate(blows))
 
 
+def door(chance: np.random.Generator) -> Wave:
+    """A door that falls shut, or something heavy put down."""
+    times = np.arange(int(0.4 * RATE_HZ)) / RATE_HZ
+    blow = np.zeros(len(times))
+    for _ in range(int(chance.integers(3, 7))):
+        tone = np.sin(2 * np.pi * chance.uniform(60, 500) * times + chance.uniform(0, 6))
+        blow += chance.uniform(0.2, 1) * tone * np.exp(-times / chance.uniform(0.03, 0.15))
+    blow += chance.normal(0, chance.uniform(0.3, 2), len(times)) * np.exp(-times / chance.uniform(0.003, 0.02))
+    return _level(blow)
+
+
 def click(chance: np.random.Generator) -> Wave:
     """Keys and switches."""
     clicks = []
@@ -59,7 +70,7 @@ def click(chance: np.random.Generator) -> Wave:
     return _level(np.concatenate(clicks))
 
 
-NOISES: dict[str, Callable[[np.random.Generator], Wave]] = {"cough": cough, "knock": knock, "click": click}
+NOISES: dict[str, Callable[[np.random.Generator], Wave]] = {"cough": cough, "knock": knock, "door": door, "click": click}
 
 
 def background(chance: np.random.Generator, count: int, level_dbfs: float) -> Wave:

@@ -38,8 +38,12 @@ FAR = (
     Speaker("espeak-ng", "en-us+f1", transcribable=False),
 )
 KINDS = ("still", "still", "still", "jump", "drift", "both", "moved")
+_FEW_NOISES = ("cough", "cough", "knock", "click")
+_MANY_NOISES = ("cough", "cough", "knock", "knock", "door", "door", "click")
 RATIOS_DB = (6, 0, -6, -6, -12, -12, -12, -15)
 SECONDS = 24.0
+#: In the scenes from this seed on it is mostly noises that are heard of the user.
+NOISY_FROM = 2000
 
 
 class Scene(NamedTuple):
@@ -52,15 +56,15 @@ class Scene(NamedTuple):
 
 def scene(seed: int) -> Scene:
     chance = np.random.default_rng(seed)
-    headset = np.random.default_rng(seed + 5)
-    density = float(headset.choice([0.0, 0.5, 1.0, 1.6]))
-    kind = "headset" if headset.random() < 0.07 else str(chance.choice(KINDS))
+    headset, noisy = np.random.default_rng(seed + 5), seed >= NOISY_FROM
+    density = 1.6 if noisy else float(headset.choice([0.0, 0.5, 1.0, 1.6]))
+    kind = "headset" if headset.random() < 0.07 and not noisy else str(chance.choice(KINDS))
     speaker = FAR[chance.integers(len(FAR))]
     far, starts = _answers(chance, speaker, int(SECONDS * RATE_HZ))
     changes_s: list[float] = []
     echo = _echo(chance, far, kind, changes_s)
     echo = _restamped(np.random.default_rng(seed + 7777), echo, far, starts, changes_s)
-    return _spoken_over(chance, speaker, far, echo, kind, density, starts[0] / RATE_HZ)._replace(changes_s=changes_s)
+    return _spoken_over(chance, speaker, far, echo, kind, density, starts[0] / RATE_HZ, noisy)._replace(changes_s=changes_s)
 
 
 def _answers(chance: np.random.Generator, speaker: Speaker, count: int) -> tuple[Wave, list[int]]:
@@ -137,7 +141,7 @@ def _restamped(chance: np.random.Generator, echo: Wave, far: Wave, starts: list[
 
 
 def _spoken_over(
-    chance: np.random.Generator, assistant: Speaker, far: Wave, echo: Wave, kind: str, density: float, first_s: float
+    chance: np.random.Generator, assistant: Speaker, far: Wave, echo: Wave, kind: str, density: float, first_s: float, noisy: bool
 ) -> Scene:
     loud = active_rms(echo[echo != 0]) if np.any(echo) else 1e-3
     quiet = background(chance, len(far), chance.uniform(-75, -48))
@@ -151,8 +155,8 @@ def _spoken_over(
         if kind == "headset":
             level = 10 ** (chance.uniform(-40, -22) / 20)
         begin = int(at * RATE_HZ)
-        if chance.random() < 0.22:
-            noise = NOISES[str(chance.choice(["cough", "cough", "knock", "click"]))](chance)
+        if chance.random() < (0.75 if noisy else 0.22):
+            noise = NOISES[str(chance.choice(_MANY_NOISES if noisy else _FEW_NOISES))](chance)
             noise = np.clip(noise * level * 10 ** (chance.uniform(-3, 12) / 20), -1, 1)
             _add(near, noise, begin)
             at += len(noise) / RATE_HZ + chance.uniform(0.8, 2.0) / density
