@@ -49,7 +49,7 @@ class Evidence:
         self._floor_db: NDArray[np.float64] | None = None
         self._cancelled = np.full(2, _NOTHING)
         self._far_windows = 0
-        # The last windows, shape (windows, 4, bands): e, y, a, d in dB; and powers of e, y, what d and y have in common, d.
+        # The last windows, shape (4, windows, bands): e, y, a, d in dB; and powers of e, y, what d and y have in common, d.
         self._levels: NDArray[np.float64] | None = None
         self._powers = np.zeros(0)
 
@@ -64,18 +64,30 @@ class Evidence:
         end = self._past.shape[1] - since
         spectra = np.fft.rfft(self._past[:, end - WINDOW : end] * _HANN, axis=1)
         power = np.add.reduceat(spectra.real**2 + spectra.imag**2, _EDGES, axis=1)[:, :-1] + _NOTHING
-        d, e, y, a, x = power
+        d, e, y, _, x = power
         together = np.add.reduceat((spectra[0] * np.conj(spectra[2])).real, _EDGES)[:-1] / np.sqrt(d * y)
         self._far[:-1] = self._far[1:]
         self._far[-1] = x
         echoing = self._far.max(axis=0)
-        excess, above = self._follow(e, y)
-        left, echo, strict = _db(e / d, -30, 6), _db(y / d, -40, 10), _db(a / d, -40, 6)
-        bands = (above / 20, left / 10, echo / 10, strict / 10, excess / 10, together, _db(d / echoing, -40, 30) / 10)
+        self._expected = np.maximum(y, _FADING * self._expected)
+        db = 10 * np.log10(np.concatenate((power[:4], (self._expected, echoing))))
+        left, echo, strict, over_far = np.minimum(np.maximum(db[_OVER] - db[_UNDER], _LEAST), _MOST)
+        excess, above = self._follow(db[1], db[1] - db[4], y)
+        bands = (above / 20, left / 10, echo / 10, strict / 10, excess / 10, together, over_far / 10)
         singles = self._singles(d, e, x, echoing, self._past[1:4:2, end - _HEARD : end], likely_left, likely_strict)
         near = above - left
         self._recall(np.stack((above, near + echo, near + strict, near)), together)
         return np.concatenate((*bands, singles, *(self._alike(count) for count in _RHYTHMS), self._explained())).astype(np.float32)
+
+    def _follow(
+        self, e_db: NDArray[np.float64], ratio_db: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By how many dB e is above what an echo normally leaves, and above the noise. `ratio_db`: of e to the expected echo."""
+        excess = np.minimum(np.maximum(ratio_db - self._left_db, -20), 30)
+        self._left_db += np.where(y > 100 * _NOTHING, np.where(ratio_db > self._left_db, _UP, -_DOWN), 0)
+        self._left_db = np.minimum(np.maximum(self._left_db, -35), 10)
+        self._floor_db = e_db if self._floor_db is None else np.minimum(self._floor_db + _FLOOR_UP, e_db)
+        return excess, np.minimum(e_db - self._floor_db, 60)
 
     def _recall(self, levels: NDArray[np.float64], together: NDArray[np.float64]) -> None:
         """Of this window: e, y, a and d in dB, and what d and y have in common."""
@@ -83,42 +95,28 @@ class Evidence:
         powers[2] = together * np.sqrt(powers[1] * powers[3])
         if self._levels is None:
             count = max(*_RHYTHMS, *_SPANS)
-            self._levels, self._powers = np.repeat(levels[None], count, axis=0), np.repeat(powers[None], count, axis=0)
+            self._levels, self._powers = np.repeat(levels[:, None], count, axis=1), np.repeat(powers[:, None], count, axis=1)
         for past, new in ((self._levels, levels), (self._powers, powers)):
-            past[:-1] = past[1:]
-            past[-1] = new
+            past[:, :-1] = past[:, 1:]
+            past[:, -1] = new
 
     def _alike(self, count: int) -> NDArray[np.float64]:
         """How much e, a and d rise and fall as the expected echo does, -1 to 1. What a wrong path leaves does, the user does not:
         of all numbers these helped most (cross entropy 0.19 -> 0.16)."""
         assert self._levels is not None
-        levels = self._levels[-count:]
-        levels = levels - levels.mean(axis=0)
-        sizes = np.square(levels).sum(axis=(0, 2)) + 50
-        shared = (levels * levels[:, 1:2]).sum(axis=(0, 2)) / np.sqrt(sizes * sizes[1])
-        return np.asarray(shared[[0, 2, 3]])
+        levels = self._levels[:, -count:]
+        rhythms = (levels - levels.sum(axis=1, keepdims=True) / count).reshape(4, -1)
+        sizes = (rhythms * rhythms).sum(axis=1) + 50
+        return np.asarray((rhythms @ rhythms[1] / np.sqrt(sizes * sizes[1]))[_BESIDE_ECHO])
 
     def _explained(self) -> NDArray[np.float64]:
         """The echo's share in the microphone against what it should be: 1 where the path is right, whoever talks, near 0 after a jump
         (two-path, feature b); and what is left of the microphone."""
-        over = self._powers[::-1].cumsum(axis=0)[_LASTS]
-        shares = over / (over[:, 3:] + 1e-9)
-        left, expected, common, _ = shares.sum(axis=2).T
-        found = np.clip(common / (expected + 0.03), -1, 2)
-        unexplained = np.log10(np.clip(left[1] / BANDS, 1e-3, 4))
-        return np.array((found[0], found[1], unexplained, found[2]))
-
-    def _follow(self, e: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """By how many dB e is above what an echo normally leaves, and above the noise."""
-        self._expected = np.maximum(y, _FADING * self._expected)
-        ratio = 10 * np.log10(e / self._expected)
-        excess = np.minimum(np.maximum(ratio - self._left_db, -20), 30)
-        echo = y > 100 * _NOTHING
-        self._left_db += np.where(echo, np.where(ratio > self._left_db, _UP, -_DOWN), 0)
-        self._left_db = np.minimum(np.maximum(self._left_db, -35), 10)
-        e_db = 10 * np.log10(e)
-        self._floor_db = e_db if self._floor_db is None else np.minimum(self._floor_db + _FLOOR_UP, e_db)
-        return excess, np.minimum(e_db - self._floor_db, 60)
+        over = self._powers[:, ::-1].cumsum(axis=1)[:, _LASTS]
+        left, expected, common, _ = (over / (over[3] + 1e-9)).sum(axis=2)
+        short, middle, long = np.minimum(np.maximum(common / (expected + 0.03), -1), 2)
+        unexplained = log10(min(max(left[1] / BANDS, 1e-3), 4))
+        return np.array((short, middle, unexplained, long))
 
     def _singles(
         self,
@@ -148,11 +146,10 @@ class Evidence:
 
 
 _HANN = np.hanning(WINDOW).astype(np.float32)
-
-
-def _db(ratio: NDArray[np.float64], least: float, most: float) -> NDArray[np.float64]:
-    db: NDArray[np.float64] = 10 * np.log10(ratio)
-    return np.minimum(np.maximum(db, least), most)  # half of np.clip's cost
+#: Levels that are compared: e, y and a to d; d to the far end. With bounds in dB.
+_OVER, _UNDER = [1, 2, 3, 0], [0, 0, 0, 5]
+_LEAST, _MOST = np.array([[-30.0], [-40], [-40], [-40]]), np.array([[6.0], [10], [6], [30]])
+_BESIDE_ECHO = [0, 2, 3]
 
 
 def _single_db(ratio: float, least: float, most: float) -> float:
@@ -164,11 +161,13 @@ def _logit(likely: float) -> float:
     return log(bounded / (1 - bounded))
 
 
+# The autocorrelation at lag 0 and at those of a pitch, from a power spectrum: a fifth of an inverse transform's cost.
+_LAGS = np.concatenate(([0], np.arange(_PITCH.start, _PITCH.stop)))
+_TO_LAGS = np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) / 512
+
+
 def _voiced(heard: Samples) -> NDArray[np.float64]:
     """How periodic each sound is at the pitch of a voice, 0 to 1: coughs and knocks are not."""
     spectra = np.fft.rfft(heard, 1024, axis=1)[:, _VOICE]
-    power = np.zeros((len(heard), 513))
-    power[:, _VOICE] = spectra.real**2 + spectra.imag**2
-    correlation = np.fft.irfft(power, axis=1)
-    voiced: NDArray[np.float64] = correlation[:, _PITCH].max(axis=1) / (correlation[:, 0] + 1e-9)
-    return voiced
+    correlation = (spectra.real**2 + spectra.imag**2) @ _TO_LAGS
+    return np.asarray(correlation[:, 1:].max(axis=1) / (correlation[:, 0] + 1e-9))
