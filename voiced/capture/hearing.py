@@ -71,8 +71,7 @@ class Hearing:
         if self._untouched:
             return Heard(Frame(captured_ns, pcm, pcm), near, decisions)
         sound = _pcm(self._up.process(cancelled.sound))
-        # AEC3's sound and the clear one are the same until the far end sounds, but for what their filters make of it: keep both going.
-        clear = _pcm(self._up_clear.process(cancelled.clear))
+        clear = sound if self._canceller.idle else _pcm(self._up_clear.process(cancelled.clear))
         return Heard(Frame(captured_ns, sound, clear), cancelled.sound, decisions)
 
     def facts(self) -> dict[str, Any]:

@@ -94,3 +94,15 @@ def test_what_it_knows_of_the_echo_is_told() -> None:
 def test_frames_that_are_no_multiple_of_10_ms_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 160"):
         Canceller(frame=256)
+
+
+def test_what_rests_while_nothing_plays_makes_no_difference(said: Samples) -> None:
+    """The user speaks on while the assistant begins. A far end below hearing keeps the other one from resting."""
+    near = np.random.default_rng(7).normal(0, 1e-3, 2 * RATE_HZ).astype(np.float32)
+    near[RATE_HZ // 4 : RATE_HZ // 4 + len(said)] += said
+    sounds = []
+    for silence in (0.0, 1e-7):
+        canceller = Canceller(noise_suppression=False)
+        sounds.append(run(canceller, near, np.concatenate((np.full(RATE_HZ, silence, np.float32), babble(6, 1))))[0])
+        assert not canceller.idle
+    assert np.abs(sounds[0] - sounds[1]).max() < 0.02

@@ -1,5 +1,6 @@
 """Both cancellers at work on one microphone: what goes on the wire, and what the user says about interrupting."""
 
+from collections import deque
 from copy import copy
 from math import log
 
@@ -16,6 +17,8 @@ from voiced.audio.silero import Silero
 
 #: The echo counts as known from here on.
 _KNOWN_DB = 6.0
+#: Blocks (0.4 s) that are gone over again when the assistant begins: as many as the network and the rhythms of the evidence look back.
+_UNJUDGED = 20
 
 
 class Canceller:
@@ -44,6 +47,8 @@ class Canceller:
         self._judge = Judge(threshold)
         self._last = Decision(0.0, False, False, False)
         self._windowed = 0  # samples that are in no full window yet
+        #: While nothing plays: each block of the microphone, and the windows that it filled (how long ago that was, Silero's opinion).
+        self._unjudged: deque[tuple[Samples, list[tuple[int, float]]]] = deque(maxlen=_UNJUDGED)
         # Frames of 10 ms wait for their block: the sound has to begin that much late.
         waiting = BLOCK - PIECE if frame % BLOCK else 0
         #: Samples by which `sound` and `clear` are behind what came in.
@@ -61,6 +66,11 @@ class Canceller:
         out, self._out = self._out[:, : len(near)], self._out[:, len(near) :]
         return Cancelled(out[0], out[1], decisions)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing of the assistant can be heard: `clear` is of no use."""
+        return self._linear.idle
+
     def facts(self) -> Facts:
         erle_db = self._linear.erle_db
         known = erle_db is not None and erle_db > _KNOWN_DB
@@ -75,27 +85,47 @@ class Canceller:
         left, echo = self._linear.process(near, far)
         if self._linear.jumps != jumps:
             self._judge.forget()
-        strict = self._aec3.process(near, far)
-        self._evidence.take(near, left, echo, strict, far)
         self._windowed += BLOCK
-        decisions = self._decisions(left, strict)
+        in_left = self._in_left.process(left)
+        strict = None if self._linear.idle else self._cancel(near, left, echo, far)
+        decisions = self._alone(near, in_left) if strict is None else self._together(in_left, strict)
         self._last = decisions[-1] if decisions else self._last
         wired = self._wire.process(strict, left, echo, self._last.speech)
         self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
         return decisions
 
-    def _decisions(self, left: Samples, strict: Samples) -> list[Decision]:
-        in_left = self._in_left.process(left)
-        if self._linear.idle:
-            self._in_strict = copy(self._in_left)  # both hear the same: one has to listen
-            in_strict = in_left
-        else:
-            in_strict = self._in_strict.process(strict)
-        return [self._decide(*likely) for likely in zip(in_left, in_strict, strict=True)]
+    def _alone(self, near: Samples, in_left: list[float]) -> list[Decision]:
+        """Nothing plays: Silero's word counts, and all that judges echo rests (7 of 10 ms of processor time in a second)."""
+        windows = [(self._next_window(), likely) for likely in in_left]
+        self._unjudged.append((near, windows))
+        self._in_strict = copy(self._in_left)  # AEC3 would leave the same
+        return [self._judge.decide(log(max(likely, 1e-6) / max(1 - likely, 1e-6)), False) for likely in in_left]
 
-    def _decide(self, in_left: float, in_strict: float) -> Decision:
+    def _together(self, in_left: list[float], strict: Samples) -> list[Decision]:
+        in_strict = self._in_strict.process(strict)
+        return [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in zip(in_left, in_strict, strict=True)]
+
+    def _cancel(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> Samples:
+        """AEC3's output, and all five sounds as evidence."""
+        if self._unjudged:
+            self._catch_up()
+        strict = self._aec3.process(near, far)
+        self._evidence.take(near, left, echo, strict, far)
+        return strict
+
+    def _catch_up(self) -> None:
+        """The assistant begins: what went by meanwhile is what this is compared with. AEC3 would else come with sound of long ago."""
+        nothing = np.zeros(BLOCK, np.float32)
+        for near, windows in self._unjudged:
+            self._evidence.take(near, near, nothing, self._aec3.process(near, nothing), nothing)
+            for since, likely in windows:
+                self._weigh(since, likely, likely)
+        self._unjudged.clear()
+
+    def _next_window(self) -> int:
+        """How many samples ago the next full window ended."""
         self._windowed -= WINDOW
-        odds = self._fusion.likely(self._evidence.weigh(self._windowed, in_left, in_strict))
-        if self._linear.idle:
-            odds = log(max(in_left, 1e-6) / max(1 - in_left, 1e-6))
-        return self._judge.decide(odds, not self._linear.idle)
+        return self._windowed
+
+    def _weigh(self, since: int, in_left: float, in_strict: float) -> float:
+        return self._fusion.likely(self._evidence.weigh(since, in_left, in_strict))

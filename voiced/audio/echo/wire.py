@@ -140,17 +140,21 @@ class Wire:
         self.delay = Aec3.delay + (_Quiet.delay if noise_suppression else 0)
         self._suppressor = Suppressor()
         self._high_pass = AudioProcessor(sample_rate=RATE_HZ, high_pass_filter=True)  # as AEC3's, which adds no delay
-        self._quiet = (_Quiet(), _Quiet()) if noise_suppression else None
+        self._quiet = _Quiet() if noise_suppression else None
+        self._waiting: Samples = np.zeros(_Quiet.delay if noise_suppression else 0, np.float32)  # of the clear sound, for the other
         self._blend = Blend()
         self._gain = GainController(sample_rate=RATE_HZ) if gain_control else None
 
-    def process(self, strict: Samples, left: Samples, echo: Samples, speech: float) -> Wired:
-        """AEC3's output; what the linear canceller left, not delayed, and the echo that it took out; and how likely, 0 to 1, the user is
-        talking, echo discounted. A block of each."""
+    def process(self, strict: Samples | None, left: Samples, echo: Samples, speech: float) -> Wired:
+        """AEC3's output, None where it rests; what the linear canceller left, not delayed, and the echo that it took out; and how likely,
+        0 to 1, the user is talking, echo discounted. A block of each."""
         clear: Samples = self._high_pass.process(self._suppressor.process(left, echo))
+        sound = clear if strict is None else self._blend.process(strict, clear, speech)
         if self._quiet is not None:
-            strict, clear = self._quiet[0].process(strict), self._quiet[1].process(clear)
-        sound = self._blend.process(strict, clear, speech)
+            # Not of the clear one, too: it is told after the fact, and the recogniser rather has the noise (8.3 against 11.6 % of words).
+            sound = self._quiet.process(sound)
+            clear = np.concatenate((self._waiting, clear))
+            clear, self._waiting = clear[:BLOCK], clear[BLOCK:]
         if self._gain is not None:
             sound = self._gain.process(sound, speech)
             clear = np.clip(clear * np.float32(10 ** (self._gain.gain_db / 20)), -1, 1)
