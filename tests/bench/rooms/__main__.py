@@ -6,6 +6,7 @@ PREFIX chooses figures: "far", "far jump", "said stationary", "cold", "echo", "w
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--engines", default="voiced", help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--where", action="store_true", help="also say in which streams, when")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended
     todo = [job for job in jobs(chosen.split, chosen.amount) if not chosen.prefixes or job.figure.startswith(tuple(chosen.prefixes))]
     found = run(todo, tuple(chosen.engines.split(",")))
     for figure, all_of_it in found.items():

@@ -3,7 +3,6 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -112,20 +111,20 @@ def measure(todo: Iterable[Job], engines: tuple[str, ...], told: Callable[[int, 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     listed = list(todo)
     found: dict[int, list[Outcome]] = {}
-    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(partial(outcomes, engines=engines), job): n for n, job in enumerate(listed)}
-        for done in as_completed(running):
-            found[running[done]] = done.result()
+    with get_context("spawn").Pool(_WORKERS) as pool:  # left in whatever way, it ends its processes
+        for n, outcomes in pool.imap_unordered(partial(_numbered, engines=engines), enumerate(listed)):
+            found[n] = outcomes
             told(len(found), len(listed))
     by_figure: dict[str, list[Outcome]] = defaultdict(list)
-    for n in range(len(listed)):
-        by_figure[listed[n].figure] += found[n]
+    for n, job in enumerate(listed):
+        by_figure[job.figure] += found[n]
     return dict(by_figure)
 
 
-def outcomes(job: Job, engines: tuple[str, ...]) -> list[Outcome]:
-    stream = build(job.scene)
-    return [_outcome(job, stream, name) for name in engines]
+def _numbered(job: tuple[int, Job], engines: tuple[str, ...]) -> tuple[int, list[Outcome]]:
+    n, (figure, scene) = job
+    stream = build(scene)
+    return n, [_outcome(Job(figure, scene), stream, name) for name in engines]
 
 
 def _outcome(job: Job, stream: Stream, engine: str) -> Outcome:
