@@ -82,6 +82,25 @@ def test_a_duck_that_was_ordered_after_the_flush_that_is_heard_of_now_is_taken_b
     assert ducks(script.hear(SOUNDING)) == [False]
 
 
+def test_before_the_first_decision_nothing_is_let_out() -> None:
+    """After an unmute in the middle of an answer it would be echo."""
+    interruption = Interruption({"mode": "duck", "resume_ms": 600}, Cleaned.OURS)
+    assert interruption.heard([], MonoNs(1)).open is False
+    assert interruption.heard([SILENT], MonoNs(2)).open is True
+
+
+def test_what_was_said_before_the_assistant_began_lowers_nothing() -> None:
+    """Its answer comes half a second after the last word."""
+    said = SILENT._replace(suspected=True, confirmed=True)
+    assert ducks(Script().hear(*[said] * 10, *[SILENT] * 10, *[SOUNDING] * 10)) == []
+
+
+def test_who_speaks_on_while_the_assistant_begins_interrupts_it() -> None:
+    said = SILENT._replace(suspected=True, confirmed=True)
+    outcomes = Script().hear(*[said] * 50, CONFIRMED, CONFIRMED)
+    assert [speech.phase for speech in confirmations(outcomes)] == ["confirmed"]
+
+
 def test_a_flush_ends_the_duck() -> None:
     script = Script()
     script.hear(SUSPECTED, CONFIRMED)

@@ -113,7 +113,7 @@ class _Capture:
                     self._duck(self._microphone.listen(open=bool(order.args["open"]), now=now_ns()))
                     if not self._microphone.listening:
                         self._fresh_start()
-                case "push_to_talk" if self._microphone is not None:
+                case "push_to_talk":
                     self._duck(self._microphone.leave_to_a_key(bool(order.args["on"]), now_ns()))
                 case "devices":
                     self._lister.begin(order)

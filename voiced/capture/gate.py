@@ -17,11 +17,12 @@ class Frame(NamedTuple):
 
 
 class Gate:
-    """Holds back the last `keep` frames while it is closed. The server's voice detector needs a clock, so zeros go out
-    instead (realtime-protocol 5.2)."""
+    """Holds back the last `keep` frames while it is closed, of which `least` go out whenever it opens: a voice is noticed 100 ms after it
+    begins. The server's voice detector needs a clock, so zeros go out meanwhile (realtime-protocol 5.2)."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, keep: int, least: int) -> None:
         self._held: deque[Frame] = deque(maxlen=keep)
+        self._least = least
         self._seq = 0
 
     def reset(self) -> None:
@@ -33,12 +34,16 @@ class Gate:
         return MicFrame(self._seq - 1, captured_ns, muted), bytes(size)
 
     def passes(self, frame: Frame, *, open: bool, replay: bool) -> list[tuple[MicFrame, bytes]]:
-        """What goes out in this frame's place: itself, zeros, or itself after those that were held back."""
+        """What goes out in this frame's place: itself, zeros, or itself after those that were held back (`replay`: all of them)."""
         if not open:
             self._held.append(frame)
             return [self.silence(frame.captured_ns, len(frame.sound), muted=False)]
-        sounds = [(held.captured_ns, held.clear) for held in self._held] if replay else []
+        held = list(self._held)
         self._held.clear()
+        if replay:
+            sounds = [(each.captured_ns, each.clear) for each in held]
+        else:
+            sounds = [(each.captured_ns, each.sound) for each in held[len(held) - self._least :]]
         return [self._numbered(*sound) for sound in (*sounds, (frame.captured_ns, frame.sound))]
 
     def _numbered(self, captured_ns: MonoNs, sound: bytes) -> tuple[MicFrame, bytes]:

@@ -58,6 +58,10 @@ class Hearing:
         else:
             self._reference.cut(message)
 
+    def ignore(self, captured_ns: MonoNs) -> None:
+        """A frame that nobody may hear went by. The far end goes by with it."""
+        self._reference.far(captured_ns, len(self._nothing))
+
     def hear(self, pcm: bytes, captured_ns: MonoNs) -> Heard:
         """One frame, s16le at 24 kHz, whose last sample was captured then."""
         near = self._down.process(_samples(pcm))

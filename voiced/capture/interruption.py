@@ -63,7 +63,8 @@ class Interruption:
         self._ducked_ns = 0
         self._suspected_ns: int | None = None
         self._evidence_ns: int | None = None  # of the interruption that was confirmed
-        self._open = True
+        # Echo comes before the first decision about it.
+        self._open = not self._trusting or self._left_to_others
         self._flushed_until_ns = 0
 
     def heard(self, decisions: Iterable[Decision], now: MonoNs) -> Outcome:
@@ -72,7 +73,8 @@ class Interruption:
         sounding: bool | None = None
         for decision in decisions:
             sounding = decision.far_active
-            if decision.suspected or decision.confirmed:
+            # What was said before the assistant began interrupts nothing: it is what is answered.
+            if sounding and (decision.suspected or decision.confirmed):
                 self._suspected_ns = now
             speech = self._confirm(decision, now) or speech
         if self._left_to_others:
@@ -91,13 +93,11 @@ class Interruption:
 
     def _confirm(self, decision: Decision, now: MonoNs) -> LocalSpeech | None:
         enough = (decision.confirmed and self._trusting) or (self._mode == "local" and decision.suspected)
-        if not enough:
+        if not enough or not decision.far_active or self._left_to_others:
             return None
         already = self._interrupting(now)
         self._evidence_ns = now
-        if already or not decision.far_active or self._left_to_others:
-            return None
-        return LocalSpeech("confirmed", now, decision.speech)
+        return None if already else LocalSpeech("confirmed", now, decision.speech)
 
     @property
     def _left_to_others(self) -> bool:

@@ -19,6 +19,10 @@ from voiced.capture.speech import Segments
 from voiced.messages import Duck, LocalSpeech, MicFrame, MonoNs, Played, PlayedCut
 
 _NS_PER_MS = 1_000_000
+#: A voice is suspected so long after it began.
+_ONSET_MS = 120
+#: Longer than any sound is in canceller and resamplers (16 ms, with frames of 10 ms 26).
+_INSIDE_MS = 30
 
 
 class Taken(NamedTuple):
@@ -37,16 +41,24 @@ class Microphone:
         self._hearing = Hearing(settings, cleaned)
         self._interruption = Interruption(settings["barge_in"], cleaned, push_to_talk=settings["push_to_talk"])
         self._segments = Segments(settings["barge_in"]["threshold"])
-        self._gate = Gate(keep=RECENT_NS // (settings["frame_ms"] * _NS_PER_MS))
+        self._gate = Gate(keep=RECENT_NS // (settings["frame_ms"] * _NS_PER_MS), least=_ONSET_MS // settings["frame_ms"])
         self._ears = Ears(word, keep=KEPT_MS // settings["frame_ms"])
         self._last = b""
+        self._deafening = -(-_INSIDE_MS // settings["frame_ms"])
+        #: So many frames more are not heard: sound from before a mute is still in what processes it.
+        self._deaf = 0
 
     def take(self, pcm: bytes, now: MonoNs) -> Taken:
         """Sound of the device, read `now`."""
         taken = Taken([], [])
         for captured_ns, sound in self._framer.feed(pcm, now):
             if self.muted:
+                self._hearing.ignore(captured_ns)
                 taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=True))
+            elif self._deaf:
+                self._deaf -= 1
+                self._hearing.hear(sound, captured_ns)
+                taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=False))
             else:
                 self._hear(sound, captured_ns, taken)
         return taken
@@ -88,6 +100,7 @@ class Microphone:
     def mute(self, muted: bool, now: MonoNs) -> list[Duck]:
         """From the next frame on. No sample of one side of the switch is sent on the other, and nobody waits for one who is mute."""
         self.muted = muted
+        self._deaf = 0 if muted else self._deafening
         self._framer.forget()
         return self._forget(now)
 
