@@ -220,6 +220,18 @@ def test_silence_follows_the_last_sample_once_there_is_room() -> None:
     assert bench.device.did[3:] == ["write 20", "write 20"]
 
 
+def test_silence_follows_a_reply_too_that_joined_a_run_that_was_over() -> None:
+    bench = Bench()
+    for item in "ab":
+        bench.say(20, item)
+        bench.end(item)
+        bench.at(0)
+    assert bench.device.did == ["start", "write 20", "write 20"] + ["write 20"]
+    bench.device.room = 480
+    bench.at(20)
+    assert bench.device.did[4:] == ["write 20"]
+
+
 def test_it_sleeps_until_there_is_something_to_do() -> None:
     bench = Bench()
     assert bench.player.wake_in_ms() >= 500

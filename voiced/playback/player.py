@@ -53,7 +53,7 @@ class Player:
         self._idle_since: MonoNs | None = None
         self._flushed_ns = MonoNs(-1)
         self._last_piece = b""
-        #: The silence behind this run is written.
+        #: Silence is written behind what was taken last.
         self._closed = False
 
     def prime(self) -> None:
@@ -184,7 +184,6 @@ class Player:
         now = self._clock()
         self.playout.begin(now)
         self._reference.begin(now)
-        self._closed = False
         self._write(room)
         if queued < self._start_frames:
             self._pad(self._start_frames - queued)
@@ -194,6 +193,7 @@ class Player:
             piece, started = self.playout.take(min(room, _PIECE_FRAMES))
             if not piece:
                 return
+            self._closed = False
             piece = self.loudness.apply(piece)
             self._device.write(self._convert.convert(piece))
             self._reference.wrote(piece)
