@@ -1,5 +1,10 @@
 """A microphone that outlives its device, on devices that are made up: they say what they are told to."""
 
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from voiced.audio.clocked import ClockedInput
@@ -45,6 +50,7 @@ class Shop:
         self.refusal: VoicedError | None = None
         self.rate = 24_000
         self.said: list[str] = []
+        self.presences: list[Presence] = []
 
     def open(self, wanted: Wanted, endpoint: str) -> tuple[InputDevice, Close]:
         if self.refusal is not None:
@@ -52,16 +58,20 @@ class Shop:
         self.sold.append(Microphone(Wanted("null", self.rate, 1, 480)))
         return self.sold[-1], self.sold[-1].close
 
-    def live(self, *, patient: bool = True, shut: bool = False) -> LiveInput:
-        presence = Presence(SOURCES, WANTED, lambda level, text: None)
-        made = LiveInput(presence, WANTED, self.open, lambda level, text: self.said.append(text), patient=patient, shut=shut)
+    def live(self, *, patient: bool = True, shut: bool = False, wanted: Wanted = WANTED) -> LiveInput:
+        presence = Presence(SOURCES, wanted, lambda level, text: None)
+        self.presences.append(presence)
+        made = LiveInput(presence, wanted, self.open, lambda level, text: self.said.append(text), patient=patient, shut=shut)
         made.start()
         return made
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def shop() -> Iterator[Shop]:
+    made = Shop()
+    yield made
+    for presence in made.presences:
+        presence.close()
 
 
 def test_a_device_that_is_lost_is_silent_at_once_and_opened_anew(shop: Shop) -> None:
@@ -80,7 +90,26 @@ def test_a_device_that_is_lost_is_silent_at_once_and_opened_anew(shop: Shop) -> 
     live.look(MonoNs(S // 4))
     assert live.is_open
     assert live.read(2) == LOUD * 2
-    assert live.openings == 2
+    assert len(shop.sold) == 2
+
+
+def test_a_sound_server_that_hangs_holds_nothing_up(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/native")
+    live = shop.live(shut=True, wanted=WANTED._replace(device="USB microphone"))
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(str(tmp_path / "native"))
+        hangs.listen()
+        live.look(MonoNs(S))
+        began = time.monotonic()
+        live.open()
+        assert live.is_open, "by what PortAudio has"
+        shop.sold[0].lost = True
+        live.readable()
+        live.look(MonoNs(S + S // 2))
+        assert not live.is_open, "it may tell yet"
+        live.look(MonoNs(3 * S))
+        assert live.is_open
+        assert time.monotonic() - began < 0.5
 
 
 def test_what_is_told_of_a_device_that_stays_away_is_told_once(shop: Shop) -> None:

@@ -7,12 +7,11 @@ In the process and not by a new one: capture loads a canceller and a detector, w
 from voiced.audio.clocked import ClockedInput
 from voiced.audio.device import InputDevice, OpenFormat, Wanted
 from voiced.audio.opening import Close
-from voiced.audio.presence.waiting import Open, Patience, open_wanted
-from voiced.audio.presence.watch import Presence, Say
+from voiced.audio.presence.waiting import Open, Patience, open_among, open_wanted
+from voiced.audio.presence.watch import WARNING, Presence, Say
 from voiced.errors import DeviceLost, DeviceRateRefused, DeviceUnavailable, DeviceUnknown, VoicedError
 from voiced.messages import MonoNs
 
-_WARNING = 30  # logging's number, without its import
 _NOT_THERE = (DeviceUnknown, DeviceUnavailable, DeviceRateRefused)
 
 
@@ -32,8 +31,6 @@ class LiveInput:
         self._device: InputDevice = self._silence()
         self._told = ""
         self._patience = Patience()
-        #: How often a device was opened: with each the latency is another one.
-        self.openings = 0
         if shut:
             return
         try:
@@ -109,12 +106,12 @@ class LiveInput:
             self.lose(error)
         if self._close is not None or self._shut:
             return
-        if self._patience.due(self._presence.changes, now):
+        if self._patience.due(self._presence.changes, now) and not self._presence.tells_soon(now):
             self._try(now)
 
     def lose(self, why: VoicedError) -> None:
         """The device is of no use any more, or is not the one that is wanted."""
-        self._say(_WARNING, why.message)
+        self._say(WARNING, why.message)
         self._fall_silent()
         self._patience = Patience()
 
@@ -127,7 +124,8 @@ class LiveInput:
             self._patience.tried(changes, now)
 
     def _open(self) -> None:
-        device, close = open_wanted(self._presence, self._wanted, self._open_device, patient=True)
+        # Nothing waits for the sound server here, which may hang: silence, orders and heartbeats go on.
+        device, close = open_among(self._presence.scene, self._presence, self._wanted, self._open_device, patient=True)
         if device.format != self.format:
             close()
             raise DeviceLost(f"{device.name} has another format than the device before; starting anew for it")
@@ -135,12 +133,11 @@ class LiveInput:
 
     def _adopt(self, device: InputDevice, close: Close) -> None:
         self.name, self._close, self._told = device.name, close, ""
-        self.openings += 1
         self._take(device)
 
     def _away(self, error: VoicedError) -> None:
         if error.message != self._told:
-            self._say(_WARNING, f"{error.message}; waiting for it")
+            self._say(WARNING, f"{error.message}; waiting for it")
         self._told = error.message
 
     def _fall_silent(self) -> None:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from voiced.audio.device import DeviceInfo, InputDevice, OutputDevice, Wanted
 from voiced.errors import DeviceUnknown, VoicedError
+
+if TYPE_CHECKING:
+    from voiced.audio.portaudio import PortAudio
 
 #: Closes the device and what it came from.
 Close = Callable[[], None]
@@ -14,6 +17,8 @@ Close = Callable[[], None]
 class Closable(Protocol):
     def close(self) -> None: ...
 
+
+D = TypeVar("D", bound=Closable)
 
 #: How a sound server's client library, or ALSA's plugin for it, is told which sink or source ALSA's `pulse` and `pipewire` devices
 #: are to stand for: for PulseAudio's, and for PipeWire's.
@@ -28,16 +33,7 @@ def open_output(wanted: Wanted, endpoint: str = "") -> tuple[OutputDevice, Close
 
         clocked = ClockedOutput(wanted)
         return clocked, clocked.close
-    from voiced.audio.portaudio import PortAudio
-
-    _point("output", endpoint)
-    library = PortAudio()
-    try:
-        device = library.open_output(wanted, of_server=bool(endpoint))
-    except VoicedError:
-        library.close()
-        raise
-    return device, _closing(device, library)
+    return _opened("output", endpoint, lambda library: library.open_output(wanted, of_server=bool(endpoint)))
 
 
 def open_input(wanted: Wanted, endpoint: str = "") -> tuple[InputDevice, Close]:
@@ -47,16 +43,7 @@ def open_input(wanted: Wanted, endpoint: str = "") -> tuple[InputDevice, Close]:
 
         clocked = ClockedInput(wanted)
         return clocked, clocked.close
-    from voiced.audio.portaudio import PortAudio
-
-    _point("input", endpoint)
-    library = PortAudio()
-    try:
-        device = library.open_input(wanted, of_server=bool(endpoint))
-    except VoicedError:
-        library.close()
-        raise
-    return device, _closing(device, library)
+    return _opened("input", endpoint, lambda library: library.open_input(wanted, of_server=bool(endpoint)))
 
 
 def devices() -> tuple[list[DeviceInfo], list[DeviceInfo]]:
@@ -70,6 +57,24 @@ def devices() -> tuple[list[DeviceInfo], list[DeviceInfo]]:
         library.close()
 
 
+def _opened(direction: str, endpoint: str, open: "Callable[[PortAudio], D]") -> tuple[D, Close]:
+    from voiced.audio.portaudio import PortAudio
+
+    _point(direction, endpoint)
+    library = PortAudio()
+    try:
+        device = open(library)
+    except VoicedError:
+        library.close()
+        raise
+
+    def close() -> None:
+        device.close()
+        library.close()
+
+    return device, close
+
+
 def _point(direction: str, endpoint: str) -> None:
     for name in _ENDPOINT_VARIABLES[direction]:
         value = endpoint or _USERS_OWN[name]
@@ -77,14 +82,6 @@ def _point(direction: str, endpoint: str) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _closing(*in_turn: Closable) -> Close:
-    def close() -> None:
-        for each in in_turn:
-            each.close()
-
-    return close
 
 
 def _is_clocked(wanted: Wanted) -> bool:

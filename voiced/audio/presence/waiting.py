@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from voiced.audio.device import Wanted
 from voiced.audio.opening import Close
-from voiced.audio.presence.watch import Presence
+from voiced.audio.presence.scene import Scene
+from voiced.audio.presence.watch import TELLS_WITHIN_S, WARNING, Presence
 from voiced.child import Child, now_ns
 from voiced.errors import DeviceLost, DeviceUnavailable, DeviceUnknown, VoicedError
 from voiced.messages import MonoNs, Order
@@ -18,11 +19,8 @@ from voiced.messages import MonoNs, Order
 D = TypeVar("D")
 Open = Callable[[Wanted, str], tuple[D, Close]]
 
-#: How long a sound server may take to tell what it has, before a name is looked for without it.
-_TELLS_WITHIN_S = 1.0
 #: A sound server that is just starting shows its devices before they can be opened; later, another program may let go of one.
 _TRY_AGAIN_NS = tuple(round(wait_s * 1e9) for wait_s in (0.25, 0.5, 1.0, 2.0, 5.0))
-_WARNING = 30  # logging's number, without its import
 
 
 class Patience:
@@ -47,13 +45,18 @@ class Patience:
 def open_wanted(presence: Presence, wanted: Wanted, open_device: Open[D], *, patient: bool) -> tuple[D, Close]:
     """The sound server's endpoint of that name, else PortAudio's device; else, for the `patient`, the default.
 
-    Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused.
+    Waits for the sound server to tell what it has. Raises DeviceUnknown, DeviceUnavailable, DeviceRateRefused.
     """
+    named = wanted.device and not wanted.is_clocked
+    return open_among(presence.await_scene(TELLS_WITHIN_S) if named else None, presence, wanted, open_device, patient=patient)
+
+
+def open_among(scene: Scene | None, presence: Presence, wanted: Wanted, open_device: Open[D], *, patient: bool) -> tuple[D, Close]:
+    """The same of what the sound server has by `scene`, without waiting."""
     if not wanted.device or wanted.is_clocked:
         device = open_device(wanted, "")
         presence.opened()
         return device
-    scene = presence.await_scene(_TELLS_WITHIN_S)
     chosen = presence.chosen(scene)
     fell_back = False
     try:
@@ -92,7 +95,7 @@ def await_wanted(
 
 def _tell(child: Child, error: VoicedError, told: str) -> str:
     if error.message != told:
-        child.log(_WARNING, f"{error.message}; waiting for it")
+        child.log(WARNING, f"{error.message}; waiting for it")
     return error.message
 
 

@@ -25,7 +25,7 @@ from voiced.errors import DeviceLost
 from voiced.messages import MonoNs
 
 Say = Callable[[int, str], None]
-_INFO, _WARNING = 20, 30  # logging's numbers, without its import
+INFO, WARNING = 20, 30  # logging's numbers, without its import
 _NS_PER_S = 1_000_000_000
 #: A sound server tells of one change in several steps (a default, then a stream that follows it: within 20 ms), and is
 #: then left to move our stream by itself.
@@ -41,6 +41,8 @@ _SLEPT_NS = _NS_PER_S
 #: A stream that was started is listed within 20 ms, if the sound server has it at all.
 _STREAM_WITHIN_S = 0.5
 _LONGEST_WAIT_MS = 500.0
+#: How long a sound server may take to tell what it has, before a name is looked for without it.
+TELLS_WITHIN_S = 1.0
 _SOUND_DEVICES = "/dev/snd"
 #: Devices of ALSA's that stand for the sound server, or for what it makes its default.
 _ALSA_NAMES = ("default", "pulse", "pipewire", "sysdefault", "jack")
@@ -65,6 +67,8 @@ class Presence:
         self._socket: socket.socket | None = None
         self._dialogue: Dialogue | None = None
         self._connect_ns = 0
+        #: When the sound server was asked what it has.
+        self._asked_ns = 0
         self._epoll = select.epoll()
         #: For a poll loop: something happened, `look` at it.
         self.fd = self._epoll.fileno()
@@ -130,6 +134,10 @@ class Presence:
             self._epoll.poll(left_ns / _NS_PER_S)
         return self.scene
 
+    def tells_soon(self, now: MonoNs) -> bool:
+        """Whether a sound server was asked a moment ago, and has not told yet. For who looks in a loop, where nothing may wait."""
+        return self._socket is not None and self.scene is None and now - self._asked_ns < TELLS_WITHIN_S * _NS_PER_S
+
     def reckon_with_canceller(self) -> bool:
         """Whether the system cancels the echo in what we record. From here on a change of that is one of the device."""
         self.await_scene(_STREAM_WITHIN_S, ours=True)
@@ -185,7 +193,7 @@ class Presence:
         if told != self._told:
             self._told = told
             away = f"{self._wanted} is not in use, but " if self.fell_back else "in use: "
-            self._say(_WARNING if self.fell_back else _INFO, away + endpoint.description)
+            self._say(WARNING if self.fell_back else INFO, away + endpoint.description)
 
     def _lose(self, reason: str) -> None:
         self.changes += 1
@@ -213,11 +221,11 @@ class Presence:
     def _keep_connected(self, now: int) -> None:
         if self._socket is None and now >= self._connect_ns and self._needed:
             self._connect_ns = now + _CONNECT_EVERY_NS
-            self._connect()
+            self._connect(now)
         if self._socket is not None and self._dialogue is not None:
             self._talk(self._socket, self._dialogue, now)
 
-    def _connect(self) -> None:
+    def _connect(self, now: int) -> None:
         for address in addresses(os.environ):
             link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             try:
@@ -225,7 +233,7 @@ class Presence:
             except OSError:
                 link.close()
                 continue
-            self._socket = link
+            self._socket, self._asked_ns = link, now
             self._dialogue = Dialogue(self._facility, os.getpid(), _cookie(os.environ))
             self._epoll.register(link, select.EPOLLIN)
             return
