@@ -158,7 +158,7 @@ class Room:
         if self._capture is None:
             self._client(self.session.microphone(MicFrame(0, self._now, False), sound))
             return
-        for message, pcm in self._capture.take(self._now, sound, speaking=speaking, sounding=self.playout.active):
+        for message, pcm in self._capture.take(self._now, sound, speaking=speaking, sounding=self.playout.speaking):
             if isinstance(message, LocalSpeech):
                 self._client(self.session.local_speech(message, self._received, self._now))
             else:
@@ -221,7 +221,7 @@ class Room:
     def still(self) -> bool:
         """Nothing sounds, and nothing is on its way but what the session waits for."""
         under_way = any(link.on_the_way for link in (self._link, self._next) if link) or self._later
-        return not (self.playout.active or under_way or self._next_at_ms or self._retry_ms)
+        return not (self.playout.speaking or under_way or self._next_at_ms or self._retry_ms)
 
     @property
     def engine(self) -> Engine:
@@ -392,8 +392,8 @@ class Room:
 
     def _flush(self, epoch: Epoch) -> None:
         """At once; what was heard is reported in its turn, as from another process."""
-        was_playing = self.playout.active
         self._note_finished()
+        was_playing = self.playout.speaking
         result = self.playout.flush(epoch, self._now)
         for part in result.heard:
             self.heard_ms[part.item_id] = part.played_ms

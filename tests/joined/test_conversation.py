@@ -49,7 +49,7 @@ def test_after_an_interruption_the_next_answer_is_heard() -> None:
     first, second = room.assistant_entries
     assert first.audio_ms < 3000
     assert second.audio_ms == 3000
-    assert room.playout.active is False
+    assert not room.playout.speaking
 
 
 @pytest.mark.parametrize("wire_ms", [0, 160, 480])
@@ -70,7 +70,7 @@ def test_an_answer_interrupted_at_its_very_beginning_is_as_long_as_it_was_heard(
 def test_an_answer_stopped_before_its_first_sample_is_taken_back() -> None:
     room = Room(reply_ms=3000)
     room.speak()
-    while not room.playout.active:
+    while not room.playout.speaking:
         room.pass_ms(STEP_MS)
     assert room.order("interrupt")["played_ms"] == 0
     assert room.sent_of(ItemTruncate) == []
@@ -123,7 +123,7 @@ def test_however_they_interrupt_each_other_both_end_in_peace(moves: list[tuple[s
             room.order(move, text="words")
     room.pass_ms(4000 * (len(moves) + 2))
     assert {error.code for error in room.server_errors} <= RACES
-    assert not room.playout.active
+    assert not room.playout.speaking
     states = [data["state"] for topic, data in room.published if topic == "state"]
     assert states[-1] == "listening"
     truncated = [event.item_id for event in room.sent_of(ItemTruncate)]

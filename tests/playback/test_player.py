@@ -226,7 +226,7 @@ def test_silence_follows_a_reply_too_that_joined_a_run_that_was_over() -> None:
         bench.say(20, item)
         bench.end(item)
         bench.at(0)
-    assert bench.device.did == ["start", "write 20", "write 20"] + ["write 20"]
+    assert bench.device.did == ["start", "write 20", "write 20", "write 20"]
     bench.device.room = 480
     bench.at(20)
     assert bench.device.did[4:] == ["write 20"]
@@ -470,6 +470,24 @@ def test_a_flush_ends_a_cue_and_tells_of_nothing_heard() -> None:
     bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
     assert bench.device.did[-1] == "abort"
     assert bench.told == [Flushed(Epoch(2), (), 0, 0, False)]
+
+
+def test_a_flush_in_the_silence_behind_a_sound_interrupts_nobody() -> None:
+    for sound in ("cue", "reply"):
+        bench = Bench(landing_ms=3)
+        if sound == "cue":
+            bench.player.cue(b"\1\0" * 24 * 30)
+        else:
+            bench.say(30)
+            bench.end()
+        bench.at(0)
+        bench.device.room = 480
+        bench.at(15)
+        assert bench.device.did[-1] == "write 20"
+        bench.now = MonoNs(35 * MS)
+        bench.player.flush(Flush(Epoch(2), "speech_started", MonoNs(34 * MS)))
+        assert bench.device.did[-1] == "abort"
+        assert bench.told[-1] == Flushed(Epoch(2), (), 0, 0, False)
 
 
 def _with_a_pause(bench: Bench) -> None:

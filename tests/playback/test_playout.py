@@ -45,6 +45,7 @@ def test_sound_goes_out_in_order_and_whole() -> None:
 def test_heard_is_the_time_since_the_run_began() -> None:
     out = playout()
     out.receive(ReplyAudio(E1, "a", 0), sound(1000))
+    assert out.speaking
     play(out, 60, 5 * MS)
     play(out, 60, 45 * MS)
     assert out.flush(E2, 85 * MS).heard == (PartHeard("a", 0, 80),)
@@ -77,7 +78,7 @@ def test_flush_reports_every_part_in_its_order_and_what_was_dropped() -> None:
 
 def test_flush_of_nothing_reports_nothing() -> None:
     out = playout()
-    assert not out.active
+    assert not out.speaking
     assert out.flush(E2, 0) == ((), 0)
 
 
@@ -86,7 +87,7 @@ def test_older_epochs_are_void_and_newer_ones_tell() -> None:
     out.flush(E2, 0)
     out.receive(ReplyAudio(E1, "late", 0), sound(10))
     out.end(ReplyEnd(E1, "late", 0))
-    assert not out.active
+    assert out.idle
     assert out.outdated_by(Epoch(3))
     assert not out.outdated_by(E2)
 
@@ -98,7 +99,7 @@ def test_a_part_is_over_when_its_last_sample_was_heard_not_written() -> None:
     play(out, 60, 0)
     assert out.settle(39 * MS) == []
     assert out.settle(40 * MS) == [PlayFinished("a", 0, E1, 40)]
-    assert not out.active
+    assert out.idle
     assert out.underruns == 0
 
 
@@ -177,7 +178,7 @@ def test_a_cue_is_nobodys_speech() -> None:
     out = playout()
     assert out.idle
     out.cue(sound(30))
-    assert out.active
+    assert not out.idle
     assert not out.speaking
     assert play(out, 60, 0) == (sound(30), [])
     out.receive(ReplyAudio(E1, "", 0), sound(10))
@@ -229,4 +230,4 @@ def test_whatever_happens_no_sound_is_lost_doubled_or_heard_before_it_was_writte
     assert all(heard[item] <= received[item] for item in heard)
     assert all(heard[item] == received[item] for item in finished)
     assert sum(heard.values()) + result.dropped_ms == sum(received.values())
-    assert not out.active
+    assert out.idle

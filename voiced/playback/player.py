@@ -88,6 +88,7 @@ class Player:
         """Silence, now; then what was heard. A second order of the same epoch has nothing left to do. Ends a duck."""
         if not self.playout.outdated_by(order.epoch):
             return
+        self._settle(self._clock())
         was_playing = self.playout.speaking
         silent_ns = self._silence(order.reason)
         result = self.playout.flush(order.epoch, silent_ns)
@@ -126,10 +127,9 @@ class Player:
             self._begin()
 
     def _silence(self, reason: str = "") -> MonoNs:
-        """The device falls silent: at a quiet moment, or at once where the voice is low anyway. Returns when."""
+        """The device falls silent: at a quiet moment, or at once where the voice is low anyway. Returns when. Call `_settle` first."""
         if self.playout.running:
             if not (self.loudness.ducked and self.loudness.low):
-                self._settle(self._clock())
                 self._sleep_ns(landing.wait_ns(self.playout.ahead(), self._landing_ms))
             self._device.abort()
         silent_ns = self._clock()

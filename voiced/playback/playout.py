@@ -85,19 +85,14 @@ class Playout:
         return self._run is not None
 
     @property
-    def active(self) -> bool:
-        """Something is queued or sounding: a flush has something to do."""
-        return self._run is not None or any(part.queued for part in self._parts)
-
-    @property
     def idle(self) -> bool:
         """Nothing sounds, nothing is queued, and no part is waiting for more."""
         return self._run is None and not self._parts
 
     @property
     def speaking(self) -> bool:
-        """The same, but for a cue."""
-        return self.active and not (self._parts and all(part.is_cue for part in self._parts))
+        """Speech sounds or is queued: a flush interrupts somebody. Call `settle` first."""
+        return any((part.queued or part.held) and not part.is_cue for part in self._parts)
 
     def all_ended(self) -> bool:
         """No more sound is coming for what is queued, so waiting for more of it is in vain."""
