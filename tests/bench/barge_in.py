@@ -16,8 +16,6 @@ _WORDS_PER_SECOND = 2000
 _QUEUE_ONLY_FRAMES = (1024, 2400)
 #: The quanta of PipeWire: its default, and what a low-latency desktop runs.
 _QUANTA = (1024, 256)
-#: A cut waits for a quiet moment (audio.playback.landing_ms), and may take as much longer.
-_LANDING_MS = 3
 
 Situation = Callable[[Stage], contextlib.AbstractContextManager[None]]
 
@@ -33,13 +31,9 @@ def pulse(options: Options) -> Iterator[Figure]:
     base_alone = _baseline(PulseServer, _alone, few, _REPLY_S)
     base_loaded = _baseline(PulseServer, _loaded, few, _REPLY_S)
     base_burst = _baseline(PulseServer, _alone, few, _BURST_S, behind_burst=True)
-    yield Figure("speech_started → silence", "ms", _silence(alone), 1.5 + _LANDING_MS, 5 + _LANDING_MS, _each(base_alone, _silence))
-    yield Figure(
-        "  both cores busy, 2000 events/s", "ms", _silence(loaded), 3 + _LANDING_MS, 10 + _LANDING_MS, _each(base_loaded, _silence)
-    )
-    yield Figure(
-        "  behind 200 s received in a burst", "ms", _silence(burst), 3 + _LANDING_MS, 10 + _LANDING_MS, _each(base_burst, _silence)
-    )
+    yield Figure("speech_started → silence", "ms", _silence(alone), 1.5, 5, _each(base_alone, _silence))
+    yield Figure("  both cores busy, 2000 events/s", "ms", _silence(loaded), 3, 10, _each(base_loaded, _silence))
+    yield Figure("  behind 200 s received in a burst", "ms", _silence(burst), 3, 10, _each(base_burst, _silence))
     yield Figure("delta sent → first sound", "ms", _first_sound(alone), 6, None, _each(base_alone, _first_sound))
     yield Figure("  both cores busy, 2000 events/s", "ms", _first_sound(loaded), None, None, _each(base_loaded, _first_sound))
     yield Figure("audio_end_ms against what left the sink", "ms", _truncation(alone), 1, 5)

@@ -25,6 +25,7 @@ from voiced.urgency import Urgency
 
 #: Deltas taken between two looks at the orders: eight cost about 0.1 ms.
 _DELTAS_AT_A_TIME = 8
+_DEBUG = 10  # logging's number, without its import
 
 
 def main() -> int:
@@ -66,6 +67,7 @@ class _Process:
     def live(self) -> None:
         child, player = self._child, self._player
         player.prime()
+        child.log(_DEBUG, f"a cut may wait {player.landing_ms} ms for a quiet moment")
         child.ready(**self._facts())
         while not child.stopping:
             child.wait(min(player.wake_in_ms(), self._presence.wake_in_ms(now_ns())))
