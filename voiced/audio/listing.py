@@ -6,9 +6,11 @@ program of its own looks, `python -m voiced.audio.listing`, in 0.2 s; whoever wa
 
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from voiced.audio.device import DeviceInfo, Wanted
 from voiced.audio.opening import devices
@@ -20,6 +22,8 @@ from voiced.errors import DeviceUnavailable, Unavailable
 from voiced.messages import Order
 
 _SOUND_SERVER_TELLS_WITHIN_S = 1.0
+#: A sound server that says nothing, asked for both directions, and then ALSA; `voicectl` waits for 5 s.
+_LOOKS_WITHIN_S = 4.0
 Rows = list[dict[str, Any]]
 
 
@@ -61,14 +65,65 @@ def _scene(facility: Facility) -> Scene | None:
 
 
 class Lister:
-    """Answers orders for the list, from a process that must not wait for it."""
+    """Answers orders for the list, from a process that must not wait for it: one look at a time, for all who ask meanwhile."""
 
     def __init__(self, child: Child) -> None:
         self._child = child
-        self._under_way: dict[int, tuple[int, Order, list[bytes]]] = {}
+        self._look: _Look | None = None
+        self._orders: list[Order] = []
+        #: Processes that are at their end, and not yet gone.
+        self._leaving: list[int] = []
 
     def begin(self, order: Order) -> None:
-        reader, writer = os.pipe()
+        """Raises Unavailable."""
+        if self._look is None:
+            self._look = _begun()
+            self._child.watch(self._look.reader)
+        self._orders.append(order)
+
+    def take(self, woken: Collection[object]) -> None:
+        """Call it with what `wait` returned, in each round. Never waits."""
+        self._leaving = [pid for pid in self._leaving if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+        if self._look is None:
+            return
+        if self._look.reader in woken:
+            piece = os.read(self._look.reader, 1 << 16)
+            self._look.printed.append(piece)
+            if not piece:
+                self._end(self._look)
+        elif time.monotonic() > self._look.deadline_s:
+            self._end(self._look)
+
+    def _end(self, look: "_Look") -> None:
+        self._child.forget(look.reader)
+        os.close(look.reader)
+        os.kill(look.pid, signal.SIGKILL)  # all is said, or nothing comes any more; its number is ours until it is waited for
+        self._leaving.append(look.pid)
+        orders, self._orders, self._look = self._orders, [], None
+        for order in orders:
+            self._answer(order, b"".join(look.printed))
+
+    def _answer(self, order: Order, printed: bytes) -> None:
+        try:
+            told = json.loads(printed)
+        except ValueError:
+            told = {"error": "the list of devices could not be made: the sound system breaks or does not answer"}
+        if "error" in told:
+            self._child.refuse(order, Unavailable(told["error"]))
+        else:
+            self._child.answer(order, **told)
+
+
+class _Look(NamedTuple):
+    pid: int
+    reader: int
+    deadline_s: float
+    printed: list[bytes]
+
+
+def _begun() -> _Look:
+    reader, writer = os.pipe()
+    try:
         pid = os.posix_spawn(
             sys.executable,
             (sys.executable, "-m", "voiced.audio.listing"),
@@ -77,29 +132,12 @@ class Lister:
             file_actions=((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, writer, 1)),
             scheduler=(os.SCHED_OTHER, os.sched_param(0)),
         )
+    except OSError as error:
+        os.close(reader)
+        raise Unavailable(f"the list of devices could not be made: {error.strerror}") from error
+    finally:
         os.close(writer)
-        self._under_way[reader] = (pid, order, [])
-        self._child.watch(reader)
-
-    def take(self, woken: Collection[object]) -> None:
-        """Call it with what `wait` returned."""
-        for reader in [reader for reader in self._under_way if reader in woken]:
-            pid, order, pieces = self._under_way[reader]
-            piece = os.read(reader, 1 << 16)
-            pieces.append(piece)
-            if not piece:
-                del self._under_way[reader]
-                self._child.forget(reader)
-                os.close(reader)
-                os.waitpid(pid, 0)
-                self._answer(order, b"".join(pieces))
-
-    def _answer(self, order: Order, printed: bytes) -> None:
-        told = json.loads(printed or b'{"error": "the list of devices could not be made"}')
-        if "error" in told:
-            self._child.refuse(order, Unavailable(told["error"]))
-        else:
-            self._child.answer(order, **told)
+    return _Look(pid, reader, time.monotonic() + _LOOKS_WITHIN_S, [])
 
 
 def main() -> int:
