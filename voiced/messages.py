@@ -98,7 +98,7 @@ class Flush(NamedTuple):
     """Be silent. Whatever has an older epoch is void."""
 
     epoch: Epoch
-    reason: str  # speech_started | local | interrupt | ask | playback_lost | restart | epoch
+    reason: str  # speech_started | local | interrupt | ask | talk | playback_lost | restart | epoch
     ordered_ns: MonoNs
 
 

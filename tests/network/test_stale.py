@@ -26,7 +26,7 @@ def test_what_is_sent_along_with_the_wake_word_may_be_older() -> None:
     assert stale.frame(frame(10.1), MonoNs(round(11.2 * S)))
 
 
-def test_who_spoke_long_ago_interrupts_nobody_and_lets_nothing_in_but_has_stopped() -> None:
+def test_who_spoke_long_ago_interrupts_and_wakes_nobody_but_has_stopped() -> None:
     stale = Stale()
     late = MonoNs(12 * S)
     assert [stale.speech(speech(phase, 10.0), late) for phase in ("confirmed", "wake", "started", "stopped")] == [True, True, True, False]

@@ -94,6 +94,7 @@ class Door:
         self.opened_ns = 0
         self.shut = False
         self._listen_ns = 0
+        self._again_ns: int | None = None  # when it is closed once more, if sound still comes through
         self._out = out
 
     def configure(self, word: str, listen_s: int) -> None:
@@ -113,8 +114,16 @@ class Door:
             self._turn(shut=True)
 
     def _turn(self, *, shut: bool) -> None:
-        self.shut = shut
+        self.shut, self._again_ns = shut, None
         self._out.publish("ears", open=not shut)
+
+    def came_through(self, captured_ns: MonoNs) -> None:
+        """There was sound, although it is shut: the order may be on its way; or capture heard the word, and that got lost or
+        came too late."""
+        if self._again_ns is not None and captured_ns >= self._again_ns:
+            self._turn(shut=True)
+        if self._again_ns is None:
+            self._again_ns = captured_ns + _NS_PER_S
 
     def due_ns(self, quiet_since_ns: int | None) -> int | None:
         """When it is to be closed."""

@@ -23,10 +23,10 @@ class KeptSound:
     def add(self, captured_ns: MonoNs, pcm: bytes, since_ns: int | None) -> None:
         """Takes a frame; what is older than the last two seconds goes, but not what came after `since_ns`.
 
-        A frame from before the newest one replaces the silence that capture sent in its place, and in that of those after it.
+        A frame that is no newer than the newest one replaces the silence that capture sent in its place, and in that of those after it.
         """
         frames = self._frames
-        while frames and frames[-1][0] > captured_ns:
+        while frames and frames[-1][0] >= captured_ns:
             frames.pop()
         frames.append((captured_ns, pcm))
         oldest_ns = captured_ns - RECENT_NS

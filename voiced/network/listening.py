@@ -48,7 +48,6 @@ class Listening:
 
     def _stopped(self, speech: LocalSpeech, received: int, now: MonoNs) -> None:
         self._talk.ear.stopped()
-        self._talk.turn.guess_ended(now)
         self._talk.turn.fell_silent(speech.captured_ns)
 
     def _confirmed(self, speech: LocalSpeech, received: int, now: MonoNs) -> None:
@@ -59,17 +58,17 @@ class Listening:
 
     def _woken(self, speech: LocalSpeech, received: int, now: MonoNs) -> None:
         talk = self._talk
-        talk.out.publish("wake", word=talk.door.word, probability=round(speech.probability, 3))
-        talk.door.open(now)
         if talk.voice.audible:
             self._take_the_floor(received, now)
+        talk.out.publish("wake", word=talk.door.word, probability=round(speech.probability, 3))
+        talk.door.open(now)
         if talk.phase is Phase.ASLEEP and talk.exhausted:
             talk.out.error("asleep", talk.exhausted)
             talk.door.close()
             return
         self._wake()
-        if not talk.line.ready and talk.turn.mode != PUSH_TO_TALK:
-            talk.turn.guessed(speech.captured_ns - WAKE_NS)
+        if talk.turn.mode != PUSH_TO_TALK:
+            self._guess(speech.captured_ns - WAKE_NS)
 
     def _take_the_floor(self, received: int, now: MonoNs) -> None:
         talk = self._talk
@@ -80,10 +79,15 @@ class Listening:
         """Somebody speaks, and the server does not know."""
         talk = self._talk
         self._wake()
-        if not talk.line.ready and talk.phase not in (Phase.ASLEEP, Phase.FAILED):
-            talk.turn.guessed(talk.ear.speaking_since_ns or now)
+        self._guess(talk.ear.speaking_since_ns or now)
         if not talk.turn.hearing and not talk.voice.audible:
             talk.ear.claim(now)
+
+    def _guess(self, began_ns: int) -> None:
+        """The session that is being opened will be told it."""
+        talk = self._talk
+        if not talk.line.ready and talk.phase not in (Phase.ASLEEP, Phase.FAILED):
+            talk.turn.guessed(began_ns)
 
     def _wake(self) -> None:
         if self._talk.phase is Phase.ASLEEP and not self._talk.exhausted:

@@ -311,7 +311,11 @@ class Session:
     # microphone and time -------------------------------------------------------------------------------------------------
 
     def microphone(self, frame: MicFrame, pcm: bytes) -> list[Output]:
-        """One frame of the microphone; kept for a moment while there is no session."""
+        """One frame of the microphone; kept for a moment while there is no session. Until the wake word nothing of it is let in,
+        whatever the capture process sends."""
+        if self._talk.door.shut and pcm != (silence := bytes(len(pcm))):
+            self._talk.door.came_through(frame.captured_ns)
+            pcm = silence
         return self._talk.turn.microphone(frame, pcm, ready=self._talk.line.ready)
 
     def local_speech(self, speech: LocalSpeech, received: int, now: MonoNs) -> list[Output]:

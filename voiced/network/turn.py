@@ -28,6 +28,7 @@ _WORDS_WITHIN_NS = 5 * _NS_PER_S
 BEFORE_PRESS_NS = 300 * _NS_PER_MS
 #: A server refuses a shorter turn (realtime-protocol 1.8: input_audio_buffer_commit_empty).
 _SHORTEST_TURN_MS = 100
+_SHORTEST_TURN_NS = _SHORTEST_TURN_MS * _NS_PER_MS
 #: Told again to the next server, although nobody was heard: the last one may not have noticed yet.
 _BEFORE_CLOSE_NS = 1 * _NS_PER_S
 
@@ -85,8 +86,8 @@ class Turn:
 
     @property
     def busy(self) -> bool:
-        """Somebody speaks, or waits for an answer, or for words to be written down."""
-        return self.hearing or bool(self._debts) or bool(self._awaited)
+        """Somebody speaks, or waits for an answer, or for words to be written down. A guess of our own ear's does not count."""
+        return self.hearing or self.unanswered or bool(self._awaited)
 
     @property
     def unanswered(self) -> bool:
@@ -111,6 +112,8 @@ class Turn:
         self._captured_ns = frame.captured_ns
         if self._ear.frame(frame):
             self._undetected(ready=ready)
+        if self._ear.speaking_since_ns is None:
+            self._end_guess(frame.captured_ns)
         self._kept.add(frame.captured_ns, pcm, self._debts.untold_since_ns())
         press = self._press
         if not ready or (self.mode == PUSH_TO_TALK and (press is None or not press.sending)):
@@ -133,7 +136,8 @@ class Turn:
     # our own ear ---------------------------------------------------------------------------------------------------------
 
     def guessed(self, began_ns: int) -> None:
-        """Somebody speaks while there is no session: the next one is told it, as far as the words are not too old."""
+        """Somebody speaks while there is no session: the next one is told it, as far as the words are not too old. It ends when our
+        own ear hears nobody, or nothing, any more."""
         guess = self._debts.guess
         if guess is not None:
             guess.ended_ns = None
@@ -145,7 +149,7 @@ class Turn:
         if self._ear.speaking_since_ns is not None and self.mode != PUSH_TO_TALK:
             self.guessed(self._ear.speaking_since_ns)
 
-    def guess_ended(self, now: MonoNs) -> None:
+    def _end_guess(self, now: MonoNs) -> None:
         guess = self._debts.guess
         if guess is not None and guess.ended_ns is None:
             guess.ended_ns = now
@@ -251,7 +255,12 @@ class Turn:
         self._out.publish("speech.started", item_id=None, audio_ms=None, source="local")
 
     def release(self, now: MonoNs, new_id: str, *, ready: bool) -> None:
-        press, self._press = self._press, None
+        """Where the detector heard nobody, the key is the user's word: but not one that is stuck, or where there is no sound."""
+        press = self._press
+        held_ns = now - self._pressed_ns
+        if press is not None and not press.spoken and not self.muted and _SHORTEST_TURN_NS <= held_ns < self._talk_limit_ns:
+            self._undetected(ready=ready)
+        self._press = None
         self.hearing = False
         self._release_ns = None
         self._over_ns = now
@@ -259,7 +268,7 @@ class Turn:
         said = self._said
         if said is None or press is None:
             return
-        spoken_ms = self._pressed_bytes // BYTES_PER_MS if ready else (now - self._pressed_ns) // _NS_PER_MS
+        spoken_ms = self._pressed_bytes // BYTES_PER_MS if ready else held_ns // _NS_PER_MS
         if spoken_ms < _SHORTEST_TURN_MS or not press.spoken:
             self._debts.remove(said)
             self._said = None
@@ -317,7 +326,9 @@ class Turn:
             self._closed_ns = None
             self._debts.paid()
             self._kept.forget()
-            self._press = self._said = None
+            if self.pressed:
+                self._publish_stop(None, None, "local")
+            self._press = self._said = self._release_ns = None
         self.hearing = self.pressed
         self.thinking_until_ns = self._refuse_until_ns = None
         self._awaited.clear()
