@@ -24,14 +24,19 @@ _CUTOFF = 0.92
 _SHORT_CYCLE = 8
 
 
-@cache
-def _weights(up: int, down: int, reach: int) -> NDArray[np.float32]:
-    """Shape (up, 2 * reach): row p weighs the inputs around an output that lies p / up after an input sample."""
-    cutoff = _CUTOFF * min(1.0, up / down)
-    distance = np.arange(-reach + 1, reach + 1)[None, :] - np.arange(up)[:, None] / up
+def windowed_sinc(phases: int, reach: int, cutoff: float) -> NDArray[np.float32]:
+    """Shape (phases, 2 * reach): row p weighs the inputs around a place that lies p / phases after an input sample; -80 dB above
+    `cutoff`, of half the input's rate."""
+    distance = np.arange(-reach + 1, reach + 1)[None, :] - np.arange(phases)[:, None] / phases
     window = np.i0(_BETA * np.sqrt(np.maximum(0, 1 - (distance / reach) ** 2)))
     rows = np.sinc(distance * cutoff) * window
     return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
+
+
+@cache
+def _weights(up: int, down: int, reach: int) -> NDArray[np.float32]:
+    """One row for each place that an output can have between two inputs."""
+    return windowed_sinc(up, reach, _CUTOFF * min(1.0, up / down))
 
 
 @cache

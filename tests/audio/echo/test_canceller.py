@@ -79,6 +79,33 @@ def test_an_echo_out_of_reach_is_brought_near() -> None:
     assert facts.delay_ms == pytest.approx(500, abs=1)
 
 
+def test_what_is_no_sound_spoils_nothing() -> None:
+    far = babble(8, 3)
+    near = echoed(far, response(8))
+    near[RATE_HZ : RATE_HZ + 100] = np.nan
+    far[RATE_HZ + 320 : RATE_HZ + 420] = np.inf
+    sound, decisions = run(Canceller(), near, far)
+    assert np.isfinite(sound).all()
+    assert np.isfinite([d.speech for d in decisions]).all()
+    last = slice(-RATE_HZ // 2, None)
+    assert lowered_db(near[last], sound[last]) > 20
+
+
+def test_the_path_of_an_echo_that_is_held_back_stays_known() -> None:
+    far = babble(9, 4)
+    near = echoed(far, response(9, delay_ms=250, tail_ms=40))  # later than is left alone, yet within reach
+    canceller = Canceller()
+    known_db: list[float] = []
+    for at in range(0, len(near) // 320 * 320, 320):
+        canceller.process(near[at : at + 320], far[at : at + 320])
+        facts = canceller.facts()
+        if canceller._aligner.held and facts.erle_db is not None:
+            known_db.append(facts.erle_db)
+    assert facts.delay_ms == pytest.approx(250, abs=1)
+    assert len(known_db) > 50
+    assert min(known_db) >= known_db[0] - 1
+
+
 def test_what_it_knows_of_the_echo_is_told() -> None:
     canceller = Canceller()
     assert canceller.facts() == (None, None, None, False)

@@ -76,6 +76,33 @@ def test_double_talk_leaves_the_filter_as_good_as_it_was() -> None:
     assert lowered_db(seconds(echo, 5.2, 6), seconds(left, 5.2, 6)) > 12
 
 
+def test_what_drifts_begins_anew_with_each_run() -> None:
+    """Every run is stamped anew, so its echo is where that of the run before began, however long the silence was."""
+    far = babble(11, 11)
+    steady = echoed(far, response(7))
+    near = np.interp(np.arange(len(far)) * (1 - 100e-6), np.arange(len(far)), steady).astype(np.float32)
+    linear = Linear()
+    run(linear, near, far)
+    silence = np.zeros(60 * RATE_HZ, np.float32)
+    run(linear, silence, silence)
+    left = run(linear, near[:RATE_HZ], far[:RATE_HZ])
+    assert lowered_db(seconds(near, 0.1, 0.5), seconds(left, 0.1, 0.5)) > 12
+    assert linear.jumps == 0
+
+
+def test_a_far_end_held_back_needs_no_learning() -> None:
+    far = babble(12, 4)
+    near = echoed(far, response(8, delay_ms=200))
+    linear = Linear()
+    run(linear, near[: 3 * RATE_HZ], far)
+    by = 160 * RATE_HZ // 1000
+    late = np.concatenate((np.zeros(by, np.float32), far))
+    linear.hold(by, late[: 3 * RATE_HZ])
+    left = run(linear, near[3 * RATE_HZ :], late[3 * RATE_HZ :])
+    assert lowered_db(seconds(near, 3, 3.3), seconds(left, 0, 0.3)) > 18
+    assert linear.delay_ms == pytest.approx(40, abs=1)
+
+
 def test_without_a_far_end_the_microphone_passes_untouched() -> None:
     near = babble(9, 1)
     linear = Linear()

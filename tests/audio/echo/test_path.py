@@ -24,7 +24,8 @@ def test_a_moved_path_is_the_path_of_an_echo_that_comes_so_much_later(by: int) -
 def test_what_leaves_the_filter_is_lost() -> None:
     taps = np.zeros(PARTITIONS * BLOCK)
     taps[5] = 1
-    assert not np.abs(path.moved(weights(taps), -6)).max() > 1e-6
+    for by in (-6, PARTITIONS * BLOCK, -2 * PARTITIONS * BLOCK):
+        assert not np.abs(path.moved(weights(taps), by)).max() > 1e-6
 
 
 @pytest.mark.parametrize("later", [0, 1, 7, -13])

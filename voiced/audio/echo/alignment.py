@@ -53,8 +53,12 @@ class Aligner:
         if self._until <= 0:
             self._search()
             self._until = _EVERY if self._found is None else _LATER
-        end = _FAR - self.held
-        return self._far[end - len(far) : end].copy()
+        return self.past(0, len(far)).copy()
+
+    def past(self, ago: int, frames: int) -> Samples:
+        """The far end, held back as it is now, that ended so many samples ago."""
+        end = _FAR - self.held - ago
+        return self._far[end - frames : end]
 
     def _search(self) -> None:
         if np.count_nonzero(np.abs(self._far[-_HEARD:]) > _AUDIBLE) < _ENOUGH * _HEARD:

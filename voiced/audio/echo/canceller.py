@@ -9,7 +9,7 @@ import numpy as np
 from voiced.audio.echo.alignment import Aligner
 from voiced.audio.echo.decision import Fusion, Judge
 from voiced.audio.echo.evidence import Evidence
-from voiced.audio.echo.far import BLOCK
+from voiced.audio.echo.far import BLOCK, PAST
 from voiced.audio.echo.interface import PIECE, RATE_HZ, WINDOW, Cancelled, Decision, Facts, Samples
 from voiced.audio.echo.linear import Linear
 from voiced.audio.echo.wire import Aec3, Wire
@@ -80,7 +80,8 @@ class Canceller:
         return Facts(erle_db, delay_ms, self._linear.drift_ppm, known)
 
     def _block(self, near: Samples, far: Samples) -> list[Decision]:
-        far = self._aligner.process(near, far)
+        near = _sane(near)
+        far = self._hold(near, _sane(far))
         jumps = self._linear.jumps
         left, echo = self._linear.process(near, far)
         if self._linear.jumps != jumps:
@@ -93,6 +94,14 @@ class Canceller:
         wired = self._wire.process(strict, left, echo, self._last.speech)
         self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
         return decisions
+
+    def _hold(self, near: Samples, far: Samples) -> Samples:
+        """The far end, held back; by how much more than so far, the linear canceller needn't learn."""
+        held = self._aligner.held
+        far = self._aligner.process(near, far)
+        if self._aligner.held != held:
+            self._linear.hold(self._aligner.held - held, self._aligner.past(BLOCK, PAST))
+        return far
 
     def _alone(self, near: Samples, in_left: list[float]) -> list[Decision]:
         """Nothing plays: Silero's word counts, and all that judges echo rests (7 of 10 ms of processor time in a second)."""
@@ -129,3 +138,8 @@ class Canceller:
 
     def _weigh(self, since: int, in_left: float, in_strict: float) -> float:
         return self._fusion.likely(self._evidence.weigh(since, in_left, in_strict))
+
+
+def _sane(block: Samples) -> Samples:
+    """Silence instead of what is no sound: one NaN would stay in every filter for ever."""
+    return block if block @ block <= len(block) else np.zeros_like(block)

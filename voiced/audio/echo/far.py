@@ -15,10 +15,15 @@ PARTITIONS = 16
 FFT = 2 * BLOCK
 BINS = BLOCK + 1
 
+#: Silence that is longer ends a run (1.4 s): what comes then was stamped anew, and its echo is where that of the run before began.
+_RUN_ENDS = PARTITIONS + 1 + 50
+
 #: The far end is seen so many samples late, between the limits; beyond, the path moves by half the range instead.
 _EARLIEST, _START, _LATEST = 8, 24, 40
 MOVE = 16
 _REACH = 8
+#: Samples that are kept of it.
+PAST = (PARTITIONS + 1) * BLOCK + _LATEST + _REACH
 
 
 class Far:
@@ -29,8 +34,9 @@ class Far:
         self._spectra: NDArray[np.complex64] = np.zeros((2 * PARTITIONS, BINS), np.complex64)
         self._powers: Samples = np.zeros((2 * PARTITIONS, BINS), np.float32)
         self._head = 0
-        self._past: Samples = np.zeros((PARTITIONS + 1) * BLOCK + _LATEST + _REACH, np.float32)
-        self._silent = PARTITIONS + 2  # blocks since it was last heard
+        self._past: Samples = np.zeros(PAST, np.float32)
+        self._silent = _RUN_ENDS + 1  # blocks since it was last heard
+        self._run = 0  # blocks since the run began
         self._late = float(_START)
         #: Blocks that came, silent ones too.
         self.passed = 0
@@ -53,11 +59,10 @@ class Far:
     def powers(self) -> Samples:
         return self._powers[self._head : self._head + PARTITIONS]
 
-    def take(self, block: Samples, later: float) -> int:
-        """The next block, and by how many samples more it is to be seen late; returns by how many the path has to move, mostly 0."""
+    def take(self, block: Samples, rate: float) -> int:
+        """The next block, and by how many samples in a block its echo comes later; returns by how many the path has to move, mostly 0."""
         self.passed += 1
-        self._silent = 0 if block.any() else self._silent + 1
-        move = self._slide(later)
+        move = self._slide(self._later(bool(block.any()), rate))
         if self.idle:
             return move
         self._past[:-BLOCK] = self._past[BLOCK:]
@@ -67,6 +72,19 @@ class Far:
                 self._look(back)
         self._look(0)
         return move
+
+    def _later(self, sounds: bool, rate: float) -> float:
+        """By how many samples more it is to be seen late. What a run drifted ends with it, also what was learned before it was known
+        as drift. To slide on in silence unlearned the room: 60 ms in ten minutes at 100 ppm."""
+        begins = sounds and self._silent > _RUN_ENDS
+        self._silent = 0 if sounds else self._silent + 1
+        if begins:
+            drifted, self._run = rate * self._run, 0
+            return -drifted
+        if self._silent > _RUN_ENDS:
+            return 0.0
+        self._run += 1
+        return rate
 
     def _slide(self, later: float) -> int:
         self._late += later
@@ -78,6 +96,12 @@ class Far:
             self._late += MOVE
             move -= MOVE
         return move
+
+    def replace(self, past: Samples) -> None:
+        """Another past, of the same length or longer: what came was held back by more, or by less, than what will come."""
+        self._past[:] = past[-len(self._past) :]
+        for back in range(PARTITIONS - 1, -1, -1):
+            self._look(back)
 
     def _look(self, back: int) -> None:
         """The spectrum of the two blocks that ended `back` blocks ago becomes the newest of the ring."""

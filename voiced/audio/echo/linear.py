@@ -89,6 +89,7 @@ class Linear:
         if self.idle:
             nothing = np.zeros(BLOCK, np.float32)
             self._remember(near, nothing)
+            self._drift.forget()
             return Parted(near, nothing)
         kept = self._echo(self._kept)
         learned = self._echo(self._learner.weights)
@@ -101,6 +102,11 @@ class Linear:
         if self._blocks % _BETWEEN == 0:
             self._drift.look(self._learner.weights, self._far.passed, known=self._slow[1] < 0.8 * self._slow[0])
         return Parted(near - echo, echo)
+
+    def hold(self, by: int, past: Samples) -> None:
+        """The far end that comes next is held back by so many samples more than it was; `past` is what would have come until now."""
+        self._far.replace(past)
+        self._move(-by)
 
     def _echo(self, weights: path.Weights) -> Samples:
         np.multiply(weights, self._far.spectra, out=self._work)
@@ -211,7 +217,7 @@ class _Drift:
         self._paths: deque[tuple[int, path.Weights]] = deque()
 
     def forget(self) -> None:
-        """The path was moved: where it was before says nothing about drift."""
+        """The path was moved, or another run begins: where it was before says nothing about drift."""
         self._paths.clear()
 
     def look(self, weights: path.Weights, block: int, known: bool) -> None:

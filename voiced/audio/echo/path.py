@@ -38,7 +38,7 @@ def moved(weights: Weights, samples: int) -> Weights:
     if samples > 0:
         there[samples:] = taps[:-samples]
     else:
-        there[: len(taps) + samples] = taps[-samples:]
+        there[: max(0, len(taps) + samples)] = taps[-samples:]
     shifted[:, :block] = there.reshape(partitions, block)
     return np.fft.rfft(shifted, axis=1).astype(np.complex64)
 

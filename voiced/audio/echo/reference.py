@@ -5,7 +5,7 @@ its first sample sounds, and what follows it lies behind it without a seam, howe
 even: a cursor moves on by what each block of the microphone takes, a few parts in 10,000 faster or slower where the clocks want it, and
 jumps only where it is hopelessly off, or a little where nothing sounds. A linear canceller learns nothing from a reference that shakes.
 
-Stamps of both sides are off by 1-3 ms and both devices' clocks by 100 ppm of the computer's; `_Clock` makes an even time of each.
+Stamps of both sides are off by 1-3 ms and both devices' clocks by 100 ppm of the computer's; clock.py makes an even time of each.
 A run of which only the start was measured shows nothing of the loudspeaker's clock: what that drifts is left to the canceller.
 """
 
@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voiced.audio.echo.clock import HOPELESS_S, Clock, ReaderClock
 from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.resample import windowed_sinc
 from voiced.messages import SAMPLE_RATE_HZ, MonoNs, Played, PlayedCut
 
 _S_PER_NS = 1e-9
@@ -28,12 +30,6 @@ _STEP = SAMPLE_RATE_HZ / RATE_HZ
 MARGIN_MS = 20
 #: A stamp that is further off than this tells of a gap: an underrun on the loudspeaker's side.
 _GAP_S = 0.006
-#: The cursor jumps at this.
-_HOPELESS_S = 0.010
-#: Blocks in a row that must say so, as a reader that was held up stamps its next block late.
-_SURE_BLOCKS = 5
-#: Of so many blocks the earliest stamp counts: a reader can be late by any time, but not early.
-_BEST_OF = 16
 #: Off by less than this it is left alone, also in silence: the canceller has learned where the echo lies, and moving costs it more (5 dB
 #: of 19 in the first 20 s). Beyond it jumps in silence, and while something sounds goes back within seconds, by at most 300 ppm.
 _TOLERATED_S = 0.002
@@ -46,49 +42,6 @@ _LONGEST = 8 * SAMPLE_RATE_HZ
 _REACH = 24
 _PHASES = 512
 _CUTOFF = 0.92 / _STEP
-_BETA = 8.0
-
-
-def _weights() -> NDArray[np.float32]:
-    """Shape (phases, 2 * reach): row p weighs the tape around a place that lies p / phases after a sample; stopband -80 dB."""
-    distance = np.arange(-_REACH + 1, _REACH + 1)[None, :] - np.arange(_PHASES)[:, None] / _PHASES
-    rows = np.sinc(distance * _CUTOFF) * np.i0(_BETA * np.sqrt(np.maximum(0, 1 - (distance / _REACH) ** 2)))
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
-
-
-class _Clock:
-    """Even time from stamps that jitter: a Kalman filter for how far a device's clock is from its nominal one, and how fast it goes
-    astray. The first stamps are averaged, later ones count for less and less, with a memory of about 15 s."""
-
-    #: Few clocks are off by more than 30 ppm, and to believe the first stamps that this one is shakes the reference.
-    _SKEW2 = 30e-6**2
-    _WANDER2_PER_S = 1e-13  # of the skew: 2.4 ppm in a minute
-
-    def __init__(self, jitter_s: float) -> None:
-        self.ahead_s = 0.0
-        self.skew = 0.0
-        self._jitter2 = jitter_s**2
-        self._variance = (self._jitter2, 0.0, self._SKEW2)
-
-    def run(self, seconds: float) -> None:
-        """So much time has passed."""
-        ahead2, both, skew2 = self._variance
-        self.ahead_s += seconds * self.skew
-        self._variance = (ahead2 + seconds * (2 * both + seconds * skew2), both + seconds * skew2, skew2 + seconds * self._WANDER2_PER_S)
-
-    def see(self, ahead_s: float) -> None:
-        """A stamp says that the clock is so much ahead of its nominal time."""
-        ahead2, both, skew2 = self._variance
-        total = ahead2 + self._jitter2
-        off = ahead_s - self.ahead_s
-        self.ahead_s += off * ahead2 / total
-        self.skew += off * both / total
-        self._variance = (ahead2 * self._jitter2 / total, both * self._jitter2 / total, skew2 - both * both / total)
-
-    def jump(self, ahead_s: float) -> None:
-        """The clock was set anew; how fast it goes is still known."""
-        self.ahead_s = ahead_s
-        self._variance = (self._jitter2, 0.0, self._variance[2])
 
 
 class _Piece(NamedTuple):
@@ -109,17 +62,14 @@ class Reference:
 
     def __init__(self, margin_ms: float = MARGIN_MS) -> None:
         self._margin_s = margin_ms / 1000
-        self._rows = _weights()
+        self._rows = windowed_sinc(_PHASES, _REACH, _CUTOFF)
         self._tape: deque[_Piece] = deque()
         self._epoch_ns: MonoNs | None = None
-        self._loudspeaker = _Clock(0.002)  # its ahead_s: by how much what it sounds is late on the tape
-        self._microphone = _Clock(0.0005)
+        self._loudspeaker = Clock(0.002)  # its ahead_s: by how much later than its place on the tape says each sample sounds
+        self._microphone = ReaderClock(0.0005)
         self._next: tuple[int, int] | None = None  # position and place on the tape where the run goes on
         self._heard_s = 0.0
         self._taken = 0  # samples that the microphone has given since its clock was last set
-        self._surprises = 0
-        self._stamps: list[float] = []  # by how much each of the last blocks was ahead
-        self._settled = False
         self._cursor: float | None = None
 
     # what playback announces ---------------------------------------------------------------------------------------
@@ -169,14 +119,14 @@ class Reference:
         off_s = (wanted - self._cursor) / SAMPLE_RATE_HZ
         reach = frames * _STEP * 1.01 + _REACH
         excess_s = off_s - min(_TOLERATED_S, max(-_TOLERATED_S, off_s))
-        if abs(off_s) > _HOPELESS_S or (excess_s and self._silent(min(wanted, self._cursor) - _REACH, max(wanted, self._cursor) + reach)):
+        if abs(off_s) > HOPELESS_S or (excess_s and self._silent(min(wanted, self._cursor) - _REACH, max(wanted, self._cursor) + reach)):
             self._cursor = wanted
         else:
             skew = self._microphone.skew - self._loudspeaker.skew
             step *= 1 + skew + min(_STEEPEST, max(-_STEEPEST, excess_s * _RETURN_PER_S))
         places = self._cursor + step * np.arange(frames)
         self._cursor += step * frames
-        while self._tape and self._tape[0].end < self._cursor - _REACH - _HOPELESS_S * 2 * SAMPLE_RATE_HZ:
+        while self._tape and self._tape[0].end < self._cursor - _REACH - HOPELESS_S * 2 * SAMPLE_RATE_HZ:
             self._tape.popleft()
         return self._read(places)
 
@@ -185,24 +135,9 @@ class Reference:
         seconds = frames / RATE_HZ
         self._taken += frames
         self._microphone.run(seconds)
-        self._judge(self._seconds(captured_ns) - self._taken / RATE_HZ)
+        self._microphone.judge(self._seconds(captured_ns) - self._taken / RATE_HZ)
         sounding_s = self._taken / RATE_HZ + self._microphone.ahead_s - seconds + self._margin_s
         return (sounding_s - self._loudspeaker.ahead_s) * SAMPLE_RATE_HZ
-
-    def _judge(self, ahead_s: float) -> None:
-        """What a stamp of the microphone tells about its clock."""
-        clock = self._microphone
-        surprising = self._cursor is not None and abs(ahead_s - clock.ahead_s) > _HOPELESS_S
-        self._surprises = self._surprises + 1 if surprising else 0
-        if self._surprises >= _SURE_BLOCKS:
-            self._surprises, self._settled, self._stamps = 0, False, []
-        self._stamps.append(ahead_s)
-        if not self._settled:
-            clock.jump(min(self._stamps))
-        elif len(self._stamps) == _BEST_OF:
-            clock.see(min(self._stamps))
-        if len(self._stamps) == _BEST_OF:
-            self._settled, self._stamps = True, []
 
     def _silent(self, start: float, end: float) -> bool:
         return all(piece.end <= start or piece.start >= end or not piece.sound.any() for piece in self._tape)
