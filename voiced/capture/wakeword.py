@@ -20,13 +20,13 @@ class WakeWord:
     def __init__(self, name: str) -> None:
         try:
             from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
+
+            self._model = MicroWakeWord.from_builtin(Model(name))
+            self._features = MicroWakeWordFeatures()
         except ImportError as error:
             raise _missing(f"is not installed ({error})") from error
-        try:
-            self._model = MicroWakeWord.from_builtin(Model(name))
-        except OSError as error:  # made for glibc 2.34, which Debian 12 has
+        except (OSError, RuntimeError, ValueError) as error:  # another libc or processor, a file that is missing or broken
             raise _missing(f"does not load here ({error})") from error
-        self._features = MicroWakeWordFeatures()
 
     def process(self, sound: Samples) -> float | None:
         """The next samples (float32 in [-1, 1], mono, 16 kHz, any number); the probability where they complete the word."""
