@@ -435,12 +435,41 @@ def test_capture_is_told_of_a_flush_of_silence_too() -> None:
     assert bench.announced == [(PlayedCut(0, bench.now, "speech_started"), 0)]
 
 
+def test_a_device_slower_than_our_clock_is_found_to_hold_sound_when_it_should_be_empty() -> None:
+    bench = Bench()
+    bench.say(3000)
+    bench.at(0)
+    for step in range(1, 27):  # a tenth too slow: the 42 ms that it holds at the least are used up after 420
+        bench.device.room += 24 * 18
+        bench.at(20 * step)
+    assert bench.player.playout.underruns == 1
+    true_ms = 3000 - bench.player.playout.queued_frames / 24 - (1440 - bench.device.room) / 24
+    last, sound_ms = bench.announced[-1]
+    assert isinstance(last, Played)
+    assert abs(last.heard_ns / MS + sound_ms - 20 * 26 - (1440 - bench.device.room) / 24) < 20
+    bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
+    flushed = bench.told[-1]
+    assert isinstance(flushed, Flushed)
+    assert abs(flushed.heard[0].played_ms - true_ms) < 20
+
+
+def test_what_a_device_that_ran_dry_claims_to_hold_still_delays_nothing() -> None:
+    bench = Bench()
+    bench.say(60)
+    bench.at(0)
+    bench.device.room = 1440 - 24 * 30  # PipeWire keeps its last quantum to itself, and PulseAudio tells late
+    bench.say(200)
+    bench.at(61)
+    assert bench.announced[3][0] == Played(1440, MonoNs(61 * MS))
+
+
 def test_silence_is_not_announced_but_counted() -> None:
     bench = Bench()
     bench.say(10)
     bench.end()
     bench.at(0)
     bench.at(50)
+    bench.device.room = 1440
     bench.say(20, item="b")
     bench.at(50)
     assert [sent for sent, _ in bench.announced] == [Played(0, MonoNs(0)), Played(480 + 480, MonoNs(50 * MS))]

@@ -50,7 +50,8 @@ class Player:
         self._convert = to_device(device.format)
         self._to_bus = SAMPLE_RATE_HZ / device.format.rate
         self._start_frames = round(device.start_frames * self._to_bus)
-        self.playout = Playout(round(device.buffer_frames * self._to_bus))
+        self._buffer_frames = round(device.buffer_frames * self._to_bus)
+        self.playout = Playout(self._buffer_frames)
         self._waiting_since: MonoNs | None = None
         self._idle_since: MonoNs | None = None
         self._flushed_ns = MonoNs(-1)
@@ -188,11 +189,19 @@ class Player:
         self._device.start()
         room = int(self._device.writable() * self._to_bus)
         now = self._clock()
-        self.playout.begin(now)
-        self._reference.begin(now)
+        held_ns = self._held_still_ns(room)
+        heard_from = MonoNs(now + held_ns)
+        self.playout.begin(heard_from)
+        self._reference.begin(heard_from)
         self._write(room)
-        if queued < self._start_frames:
+        if queued < self._start_frames and not held_ns:
             self._pad(self._start_frames - queued)
+
+    def _held_still_ns(self, room: int) -> int:
+        """What sounds before a run that begins now: nothing, unless the device's clock is so much slower than ours that the run before
+        was over too soon (at 100 ppm, after 17 minutes without a pause). One that ran dry claims to hold up to 37 ms of 100 still."""
+        held = self._buffer_frames - room
+        return held * 1_000_000_000 // SAMPLE_RATE_HZ if held > self._buffer_frames // 2 else 0
 
     def _write(self, room: int) -> None:
         while room > 0:
