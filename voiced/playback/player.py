@@ -120,7 +120,8 @@ class Player:
         return True
 
     def _worth_rewriting(self) -> bool:
-        """The device holds more than a duck may wait for, and there is enough to fill it anew."""
+        """The device holds more than a duck may wait for, and there is enough to fill it anew. So on PipeWire too, where the voice
+        stumbles by a quantum (0 or 21 ms) and is low after 31: 80-100 ms are held nearly always, and a duck would come that late."""
         self._settle(self._clock())
         held = self.playout.held_frames
         return held > _DUCK_FRAMES and (held + self.playout.queued_frames >= self._start_frames or self.playout.all_ended())
