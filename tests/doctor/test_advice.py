@@ -1,11 +1,13 @@
 """From figures to verdicts, and to the settings that mend them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from voiced.config import Config
-from voiced.doctor import advice
+from voiced.checks import complaint
+from voiced.config import Config, load
+from voiced.doctor import advice, fixing
 from voiced.doctor.finding import Finding, Verdict, overall, recommended
 from voiced.keys import KEYS
 
@@ -32,7 +34,13 @@ NO_ECHO = {"heard": 0, "delay_ms": None, "delay_spread_ms": None, "echo_return_l
 
 
 def judged(
-    heard: dict[str, Any] | None = None, canceller: dict[str, Any] | None = None, *, daemon: bool = False, settings: Any = (), **found: Any
+    heard: dict[str, Any] | None = None,
+    canceller: dict[str, Any] | None = None,
+    *,
+    daemon: bool = False,
+    volume: int = 100,
+    settings: Any = (),
+    **found: Any,
 ) -> dict[str, Finding]:
     """The findings by name; what is not said is as in a good room."""
     whole = {
@@ -43,7 +51,11 @@ def judged(
         "heard": HEARD | (heard or {}),
         "canceller": CANCELLER | (canceller or {}),
     }
-    return {finding.name: finding for finding in advice.findings(whole | found, Config(dict(settings), ""), daemon=daemon)}
+    found_out = list(advice.findings(whole | found, Config(dict(settings), ""), volume=volume, daemon=daemon))
+    for name, value in recommended(found_out).items():
+        assert type(value) is KEYS[name].type
+        assert complaint(KEYS[name], value, name) is None
+    return {finding.name: finding for finding in found_out}
 
 
 def test_all_is_well_in_a_good_room() -> None:
@@ -66,7 +78,7 @@ def test_all_is_well_in_a_good_room() -> None:
         ({"overruns": 1}, {}, {}, "dropouts", "warning", {}),
         ({"heard": 2}, {}, {}, "round trip", "warning", {}),
         ({"delay_spread_ms": 8.0}, {}, {}, "round trip", "warning", {}),
-        ({"delay_ms": 400.0}, {}, {}, "round trip", "warning", {}),
+        ({"delay_ms": 400.0}, {}, {}, "round trip", "ok", {}),
         ({"drift_ppm": -800.0}, {}, {}, "round trip", "warning", {}),
         ({}, {}, {"audio.echo_cancellation": "off"}, "echo", "warning", {"audio.echo_cancellation": "auto"}),
         ({"echo_return_loss_db": 60.0}, {}, {"audio.echo_cancellation": "off"}, "echo", "ok", {}),
@@ -93,13 +105,28 @@ def test_the_table(
     assert [other for other, finding in found.items() if finding.verdict is not Verdict.OK and other != name] == []
 
 
-@pytest.mark.parametrize("figures", [{"underruns": 1}, {"echo_return_loss_db": -40.0}, {"delay_ms": 1.0}])
-def test_what_is_recommended_is_a_setting_that_can_be(figures: dict[str, Any]) -> None:
-    for name, value in recommended(judged(figures).values()).items():
-        key = KEYS[name]
-        assert type(value) is key.type
-        assert key.least is None or value >= key.least
-        assert key.most is None or value <= key.most
+@pytest.mark.parametrize(
+    ("loss_db", "playing", "configured", "change"),
+    [
+        (-6.0, 100, 100, 50),
+        (-6.0, 40, 100, 20),  # turned down since the start
+        (-6.0, 100, 40, None),  # turned up since
+        (-6.0, 150, 100, 80),
+        (-40.0, 100, 100, 10),
+        (-6.0, 5, 5, None),
+        (-0.1, 100, 100, None),
+    ],
+)
+def test_a_loud_echo_lowers_what_was_heard_and_never_raises_it(loss_db: float, playing: int, configured: int, change: int | None) -> None:
+    found = judged({"echo_return_loss_db": loss_db}, volume=playing, settings={"audio.playback.volume": configured})
+    assert found["echo"].verdict is Verdict.WARNING
+    assert recommended(found.values()) == ({} if change is None else {"audio.playback.volume": change})
+
+
+def test_a_loud_echo_is_written_as_a_volume_that_starts(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(fixing.edited("", recommended(judged({"echo_return_loss_db": -6.0}).values())))
+    assert load(path, {})["audio.playback.volume"] == 50
 
 
 def test_headphones_leave_the_canceller_alone() -> None:
@@ -111,7 +138,7 @@ def test_headphones_leave_the_canceller_alone() -> None:
 )
 def test_a_canceller_of_the_system_s_is_enough(how: str, verdict: str, change: dict[str, Any]) -> None:
     whole = {"microphone": DEVICE, "loudspeaker": DEVICE, "heard": HEARD | NO_ECHO | {"louder_db": 1.0}, "system_canceller": True}
-    found = list(advice.findings(whole, Config({"audio.echo_cancellation": how}, ""), daemon=False))
+    found = list(advice.findings(whole, Config({"audio.echo_cancellation": how}, ""), volume=100, daemon=False))
     canceller = next(finding for finding in found if finding.name == "canceller")
     assert (canceller.verdict.value, recommended(found)) == (verdict, change)
 
@@ -148,7 +175,7 @@ def test_no_sound_at_all_says_what_is_missing() -> None:
     found = {
         finding.name: finding
         for finding in advice.findings(
-            {"inputs": [], "outputs": [], "microphone": error, "loudspeaker": error}, Config({}, ""), daemon=False
+            {"inputs": [], "outputs": [], "microphone": error, "loudspeaker": error}, Config({}, ""), volume=100, daemon=False
         )
     }
     assert [finding.verdict for finding in found.values()] == [Verdict.FAILED, Verdict.FAILED]
@@ -157,7 +184,7 @@ def test_no_sound_at_all_says_what_is_missing() -> None:
 
 def test_devices_lost_on_the_way_are_told() -> None:
     whole = {"microphone": DEVICE, "loudspeaker": DEVICE, "error": {"code": "device_lost", "message": "it gives no sound"}}
-    last = list(advice.findings(whole, Config({}, ""), daemon=False))[-1]
+    last = list(advice.findings(whole, Config({}, ""), volume=100, daemon=False))[-1]
     assert (last.verdict, last.meaning) == (Verdict.FAILED, "It gives no sound.")
 
 

@@ -92,6 +92,16 @@ def test_the_file_keeps_its_mode_and_leaves_a_copy(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["config.toml", "config.toml.bak"]
 
 
+def test_a_copy_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    path, before = tmp_path / "config.toml", tmp_path / "config.toml.bak"
+    path.write_text("old\n")
+    before.write_text("precious\n")
+    assert fixing.write(path, "old\n", "new\n") == tmp_path / "config.toml.bak.1"
+    assert fixing.write(path, "new\n", "newer\n") == tmp_path / "config.toml.bak.2"
+    assert before.read_text() == "precious\n"
+    assert [(tmp_path / f"config.toml.bak.{number}").read_text() for number in (1, 2)] == ["old\n", "new\n"]
+
+
 def test_of_a_link_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     real, link = tmp_path / "dotfiles.toml", tmp_path / "config.toml"
     real.write_text("old\n")

@@ -22,6 +22,7 @@ from voiced.shown import harmless
 from voiced.supervisor.settings import Settings
 
 _FAILED, _BUG, _INTERRUPTED = 1, 70, 130
+_BY_DEFAULTS = "What follows is by the defaults, so no setting is recommended and none is written until these are right."
 #: The test itself takes 9 s, devices that have to be woken a few more.
 _SOUND_S = 40.0
 _WIDEST = 110
@@ -57,18 +58,24 @@ class Options(NamedTuple):
 @click.option("--offline", is_flag=True, help="Do not connect to the server.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings, as of `voiced --config`.")
 @click.option("--daemon", hidden=True, help="What `voicectl` knows of the daemon, as JSON.")
-def _doctor(fix: bool, yes: bool, as_json: bool, silent: bool, offline: bool, config_file: Path | None, daemon: str | None) -> None:
+def _options(fix: bool, yes: bool, as_json: bool, silent: bool, offline: bool, config_file: Path | None, daemon: str | None) -> Options:
     told = json.loads(daemon) if daemon else None
-    sys.exit(examine(Options(fix, yes, as_json, silent, offline, config_file, told, daemon is not None)))
+    return Options(fix, yes, as_json, silent, offline, config_file, told, daemon is not None)
 
 
 def main() -> int:
     """The program; returns its exit status."""
     coredump.forbid()
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, _leave)
     try:
-        _doctor.main(prog_name="voicectl doctor", standalone_mode=True)
-    except KeyboardInterrupt:
+        # Only understood here and carried out outside of click, which has statuses of its own for Ctrl-C and closed pipes.
+        understood = _options.main(prog_name="voicectl doctor", standalone_mode=False)
+        return examine(understood) if isinstance(understood, Options) else int(understood)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,7 +86,6 @@ def main() -> int:
     except Exception as error:  # the last fence
         print(harmless(f"voicectl: a bug in voiced: {type(error).__name__}: {error}; please report it"), file=sys.stderr)
         return _BUG
-    return 0
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -94,12 +100,15 @@ def examine(options: Options) -> int:
         if not options.as_json:
             _print(show.lines([finding], width=min(_WIDEST, shutil.get_terminal_size().columns), encoding=sys.stdout.encoding))
     settings, path = recommended(findings), _path(options)
+    refusal = _BY_DEFAULTS if findings[0].verdict is Verdict.FAILED else None
     if options.as_json:
         report = {"version": __version__, "verdict": overall(findings).value, "findings": [finding.as_map() for finding in findings]}
-        print(json.dumps(report | {"settings": settings, "file": str(path)} | _written(path, settings, options)))
+        print(json.dumps(report | {"settings": settings, "file": str(path)} | _written(path, settings, options, refusal)))
     else:
         print(f"\n{show.summary(findings)}")
-        if settings:
+        if options.fix and refusal:
+            print(f"\nNothing is written to {path}. {refusal}")
+        elif settings:
             _recommend(path, settings, options)
     return _FAILED if overall(findings) is Verdict.FAILED else 0
 
@@ -113,12 +122,15 @@ def _print(lines: Iterator[str]) -> None:
 
 
 def _checks(options: Options) -> Iterator[Finding]:
+    """The first is about the settings."""
     config, finding = _settings(options)
     yield finding
     if options.asked:
         yield machine.daemon(options.daemon)
-    yield from _sound(config, options)
-    if finding.verdict is not Verdict.FAILED:
+    if finding.verdict is Verdict.FAILED:
+        yield from (each._replace(settings={}) for each in _sound(config, options))
+    else:
+        yield from _sound(config, options)
         yield from _server(config, options)
 
 
@@ -128,8 +140,7 @@ def _settings(options: Options) -> tuple[Config, Finding]:
         config = load(options.config_file)
     except VoicedError as error:
         problems = error.message.splitlines()
-        remedy = "What follows is by the defaults."
-        return Config({}, "defaults"), Finding("settings", Verdict.FAILED, "; ".join(problems), len(problems), "wrong", remedy)
+        return Config({}, "defaults"), Finding("settings", Verdict.FAILED, "; ".join(problems), len(problems), "wrong", _BY_DEFAULTS)
     where = "No settings file: all is as by default." if config.source == "defaults" else f"{config.source} has no problems."
     return config, Finding("settings", Verdict.OK, where)
 
@@ -161,13 +172,14 @@ def _sound(config: Config, options: Options) -> Iterator[Finding]:
     elif wanted is None:
         yield Finding("sound", Verdict.OK, "A device is `null` or a file, so there is no sound to try.")
     else:
-        yield from advice.findings(found, config, daemon=options.daemon is not None)
+        yield from advice.findings(found, config, volume=wanted["playback"]["volume"], daemon=options.daemon is not None)
 
 
 def _wanted(config: Config, options: Options) -> dict[str, Any]:
     playback = config.section("audio.playback")
-    if options.daemon is not None:  # `voicectl volume` may have changed it
-        playback["volume"] = options.daemon["audio"]["playback"]["volume"] or playback["volume"]
+    running = options.daemon["audio"]["playback"]["volume"] if options.daemon is not None else None
+    if running is not None:  # `voicectl volume` may have changed it
+        playback["volume"] = running
     return {
         "capture": config.section("audio.capture"),
         "playback": playback,
@@ -213,9 +225,9 @@ def _recommend(path: Path, settings: dict[str, Any], options: Options) -> None:
         print("For the running voiced: voicectl reload")
 
 
-def _written(path: Path, settings: dict[str, Any], options: Options) -> dict[str, Any]:
+def _written(path: Path, settings: dict[str, Any], options: Options, refusal: str | None) -> dict[str, Any]:
     """For programs, what became of `--fix`."""
-    complaint = backup = None
+    complaint, backup = refusal if options.fix else None, None
     try:
         backup = _fixed(path, settings, options) if options.fix and settings else None
     except VoicedError as error:

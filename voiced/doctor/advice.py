@@ -15,8 +15,6 @@ _OK, _WARNING, _FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 _LOUD_NOISE_DBFS = -45.0
 _OFFSET_DBFS = -40.0
 _CLIPPED_MS = 1.0
-#: The local canceller's filter is 320 ms long (voiced.audio.echo.linear), less the margin and a room's first reflections.
-_LATE_MS = 250.0
 _UNSTEADY_MS = 3.0
 _DRIFT_PPM = 300.0
 #: Less echo than this is below the room's noise.
@@ -28,6 +26,8 @@ _ERLE_DB = 20.0
 _POOR_ERLE_DB = 8.0
 #: The same of the linear canceller alone, which listens for interruptions.
 _LEARNT_DB = 6.0
+#: A loudspeaker is not turned down further than this, in percent: what is softer is not understood.
+_SOFTEST = 10
 #: A buffer that ran dry is made longer by this.
 _BUFFER_STEPS_MS = (60, 100, 150, 200, 300, 500)
 
@@ -38,8 +38,8 @@ def clocked(config: Config) -> bool:
     return any(name == "null" or name.startswith("file:") for name in names)
 
 
-def findings(found: Found, config: Config, *, daemon: bool) -> Iterator[Finding]:
-    """`found` as `voiced.doctor.sound` prints it."""
+def findings(found: Found, config: Config, *, volume: int, daemon: bool) -> Iterator[Finding]:
+    """`found` as `voiced.doctor.sound` prints it, which played at that volume, in percent."""
     yield _device("loudspeaker", "audio.playback", found.get("loudspeaker", {}), found.get("outputs", []), config, daemon=daemon)
     yield _device("microphone", "audio.capture", found.get("microphone", {}), found.get("inputs", []), config, daemon=daemon)
     heard = found.get("heard")
@@ -57,7 +57,7 @@ def findings(found: Found, config: Config, *, daemon: bool) -> Iterator[Finding]
     if system and config["audio.echo_cancellation"] == "auto":
         yield _left_over(heard)
     else:
-        yield from _echo(heard, found.get("canceller"), config)
+        yield from _echo(heard, found.get("canceller"), config, volume)
 
 
 def _device(name: str, keys: str, opened: Found, there_are: list[Found], config: Config, *, daemon: bool) -> Finding:
@@ -124,7 +124,7 @@ def _times(count: int) -> str:
 # the echo ----------------------------------------------------------------------------------------------------------------
 
 
-def _echo(heard: Found, canceller: Found | None, config: Config) -> Iterator[Finding]:
+def _echo(heard: Found, canceller: Found | None, config: Config, volume: int) -> Iterator[Finding]:
     if heard["delay_ms"] is None:
         if heard["louder_db"] > _LOUDER_DB:
             meaning = "It gets louder while the loudspeaker plays, but no echo comes at a steady delay of less than 0.8 s."
@@ -134,7 +134,7 @@ def _echo(heard: Found, canceller: Found | None, config: Config) -> Iterator[Fin
             yield Finding("echo", _OK, "Nothing of the loudspeaker is heard: headphones, or it is turned off.")
         return
     yield _round_trip(heard)
-    yield _return_loss(heard, config)
+    yield _return_loss(heard, config, volume)
     if canceller is not None and heard["echo_return_loss_db"] < _WEAK_DB:
         yield _cancelling(canceller, config)
 
@@ -167,9 +167,6 @@ def _round_trip(heard: Found) -> Finding:
             f"The delay from loudspeaker to microphone is not steady ({heard['heard']} of {heard['sweeps']} sweeps, {spread:.1f} ms apart)."
         )
         remedy = "Run it again where nothing else sounds; with Bluetooth or a busy machine, expect more of the echo to be heard."
-    elif delay > _LATE_MS:
-        verdict, meaning = _WARNING, "The echo comes later than the local canceller reaches; WebRTC's still finds it."
-        remedy = "Use a wired or built-in device: Bluetooth loudspeakers are this late."
     elif drift is not None and abs(drift) > _DRIFT_PPM:
         verdict, meaning = _WARNING, f"The clocks of loudspeaker and microphone drift by {drift:.0f} ppm: more than two good ones do."
         remedy = "Use the loudspeaker and the microphone of one device."
@@ -179,10 +176,10 @@ def _round_trip(heard: Found) -> Finding:
     return Finding("round trip", verdict, meaning, round(delay, 1), "ms", remedy, details=details)
 
 
-def _return_loss(heard: Found, config: Config) -> Finding:
+def _return_loss(heard: Found, config: Config, volume: int) -> Finding:
     loss, tail = heard["echo_return_loss_db"], heard["tail_ms"]
     details = {"echo_return_loss_db": loss, "tail_ms": tail}
-    verdict, remedy, settings = _OK, "", {}
+    verdict, remedy, settings = _OK, "", dict[str, Any]()
     if loss >= _WEAK_DB:
         meaning = "Hardly anything of the loudspeaker comes back: headphones, or a loudspeaker far away."
     elif config["audio.echo_cancellation"] == "off":
@@ -191,7 +188,8 @@ def _return_loss(heard: Found, config: Config) -> Finding:
     elif loss < _LOUD_DB:
         verdict, meaning = _WARNING, "The echo is louder in the microphone than what is played: your voice has to be as loud."
         remedy = "Lower the loudspeaker or the microphone's gain, or put them further apart."
-        settings = {"audio.playback.volume": max(10, round(config["audio.playback.volume"] * 10 ** (loss / 20), -1))}
+        lower = max(_SOFTEST, int(round(volume * 10 ** (loss / 20), -1)))
+        settings = {"audio.playback.volume": lower} if lower < min(volume, config["audio.playback.volume"]) else {}
     else:
         meaning = f"So much weaker the loudspeaker comes back; the room's tail is {tail:.0f} ms."
     return Finding("echo", verdict, meaning, round(loss, 1), "dB", remedy, settings, details)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping, MutableMapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,25 @@ def write(path: Path, before: str, after: str) -> Path | None:
             raise ConfigInvalid(f"{path} was changed meanwhile; nothing is written")
         backup = None
         if path.exists():
-            backup = path.with_name(path.name + ".bak")
-            shutil.copy2(path, backup)
+            backup = _copied(path)
         _replace(path, after, path.stat().st_mode & 0o7777 if backup else _NEW_FILE_MODE)
     except OSError as error:
         raise ConfigInvalid(f"can't write {path}: {error.strerror or error}") from error
     return backup
+
+
+def _copied(path: Path) -> Path:
+    """The copy, under the first name that nothing has: .bak, .bak.1 and so on."""
+    for number in count():
+        backup = path.with_name(f"{path.name}.bak" + (f".{number}" if number else ""))
+        try:
+            with open(backup, "xb", opener=lambda name, flags: os.open(name, flags, _NEW_FILE_MODE)) as file:
+                file.write(path.read_bytes())
+        except FileExistsError:
+            continue
+        shutil.copystat(path, backup)
+        return backup
+    raise AssertionError("numbers do not end")
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
