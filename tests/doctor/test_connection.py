@@ -116,8 +116,19 @@ def test_nobody_there_is_one_line() -> None:
     assert "\n" not in found.meaning
 
 
-def test_an_embedded_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "module", lambda name: ["sh", "-c", "echo no models here >&2; exit 1", "--"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo no models here >&2; exit 1",
+        "echo; echo no models here >&2; exec sleep 60",
+        "printf listening; echo no models here >&2; exec sleep 60",
+        # more than a pipe holds
+        "head -c 200000 /dev/zero | tr '\\0' '\\n' >&2; echo no models here >&2; exit 1",
+    ],
+)
+def test_an_embedded_server_that_does_not_start_says_why(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "module", lambda name: ["sh", "-c", script, "--"])
+    monkeypatch.setattr(connection, "_LISTENING_S", 1.0)
     found = connection.tried(Provider("embedded", "", "m", "", "", None), Config({}, ""), os.environ)
     assert found.verdict is Verdict.FAILED
     assert "no models here" in found.meaning

@@ -1,12 +1,15 @@
 """Who would answer, by which key, and how soon a session is there: a real connection, by the network room's own link."""
 
+import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_urlsafe
+from typing import IO
 
 from voiced.config import Config
 from voiced.doctor.finding import Finding, Verdict
@@ -147,25 +150,41 @@ def _embedded(provider: Provider, config: Config, env: Mapping[str, str]) -> Ite
         command += [option, value] if value else []
     secret = secret_variables(config)
     inherited = {name: value for name, value in env.items() if name not in secret}
-    with subprocess.Popen(
-        command, env=inherited | {"VOICED_EMBEDDED_TOKEN": token}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as server:
+    env = inherited | {"VOICED_EMBEDDED_TOKEN": token}
+    # What it complains of goes to a file: a pipe that nobody reads would fill and stop it.
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints) as server,
+    ):
         try:
-            url = with_model(_listening(server), provider.model)
+            url = with_model(_listening(server, complaints), provider.model)
             yield Target(url, "bearer", token, where=public(url), model=provider.model)
         finally:
             _end(server)
 
 
-def _listening(server: "subprocess.Popen[bytes]") -> str:
+def _listening(server: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> str:
+    """The URL that it prints as the last word of its first line."""
     assert server.stdout is not None
-    assert server.stderr is not None
-    line = server.stdout.readline() if _readable(server.stdout.fileno(), _LISTENING_S) else b""
-    if not line:
-        _end(server)
-        complaint = server.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        raise ServerUnreachable(f"the embedded server does not start: {complaint[-1] if complaint else 'it says nothing'}")
-    return line.decode().split()[-1]
+    words = _first_line(server.stdout.fileno(), _LISTENING_S).decode("utf-8", "replace").split()
+    if words:
+        return words[-1]
+    _end(server)
+    complaints.seek(0)
+    complaint = complaints.read().decode("utf-8", "replace").strip().splitlines()
+    raise ServerUnreachable(f"the embedded server does not start: {complaint[-1] if complaint else 'it says nothing'}")
+
+
+def _first_line(fd: int, within_s: float) -> bytes:
+    """Empty where it does not come, whole, within that time."""
+    deadline_s = time.monotonic() + within_s
+    printed = b""
+    while b"\n" not in printed:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0 or not _readable(fd, left_s) or not (piece := os.read(fd, 4096)):
+            return b""
+        printed += piece
+    return printed.partition(b"\n")[0]
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
