@@ -8,7 +8,7 @@ from tests.system.family import Family, next_of
 from tests.system.playing import Playing
 from voiced.demo.recorder import Recorder
 from voiced.demo.soundserver import SoundServer
-from voiced.messages import Heartbeat, Played, PlayedCut, PlayFinished
+from voiced.messages import Heartbeat, Played, PlayedCut, PlayFinished, Publish
 
 pytestmark = [pytest.mark.system, pytest.mark.any_sound]
 
@@ -126,3 +126,14 @@ def test_an_earcon_sounds_where_nothing_else_does_and_is_nobodys_speech(family: 
     flushed, _ = bench.flush(2)
     assert (flushed.heard, flushed.dropped_ms, flushed.was_playing) == ((), 0, False)
     assert bench.sounded_ms(at) < 120
+
+
+def test_the_end_of_a_duck_is_told_whatever_ends_it(family: Family, sound: SoundServer, speaker: Recorder) -> None:
+    bench = Playing(family, sound, speaker)
+    bench.say(1, "a", deltas=8)
+    assert bench.duck()[0].data["lowered"]
+    family.send("playback", "raise")  # capture is gone
+    assert family.wait_for(Publish).data["lowered"] is False
+    assert bench.duck()[0].data["lowered"]
+    bench.say(2, "b", deltas=1, end=True)  # a flush that was not heard of
+    assert family.wait_for(Publish).data["lowered"] is False

@@ -63,6 +63,7 @@ class _Process:
         reference = Reference(Sender(child.bus.connect(REFERENCE)).send)
         world = World(now_ns, lambda wait_ns: time.sleep(wait_ns / 1e9), Sender(child.bus.connect(HEARD)).send)
         self._player = Player(device, loudness, reference, world, child.settings["landing_ms"])
+        self._told_ducked = False
 
     def live(self) -> None:
         child, player = self._child, self._player
@@ -74,7 +75,8 @@ class _Process:
             self._obey()
             for message, pcm in self._replies.drain(_DELTAS_AT_A_TIME):
                 if isinstance(message, ReplyAudio | ReplyEnd):
-                    player.receive(message, pcm)
+                    player.receive(message, pcm)  # which may flush
+            self._tell_duck(0.0)
             self._obey()
             player.pump()
             for order in child.orders():
@@ -86,14 +88,19 @@ class _Process:
         """Flushes first: what is silent needs no lowering."""
         for message, _ in self._flushes.drain(64):
             if isinstance(message, Flush):
-                was_ducked = self._player.loudness.ducked
                 self._player.flush(message)
-                if was_ducked and not self._player.loudness.ducked:
-                    self._child.publish("duck", lowered=False, latency_ms=0.0)
+                self._tell_duck(0.0)
         for message, _ in self._ducks.drain(64):
-            if isinstance(message, Duck) and self._player.duck(message):
-                latency_ms = round((now_ns() - message.ordered_ns) / 1e6, 3)
-                self._child.publish("duck", lowered=message.lowered, latency_ms=latency_ms)
+            if isinstance(message, Duck):
+                self._player.duck(message)
+                self._tell_duck(round((now_ns() - message.ordered_ns) / 1e6, 3))
+
+    def _tell_duck(self, latency_ms: float) -> None:
+        """Where it has begun or ended."""
+        ducked = self._player.loudness.ducked
+        if ducked != self._told_ducked:
+            self._told_ducked = ducked
+            self._child.publish("duck", lowered=ducked, latency_ms=latency_ms)
 
     def _carry_out(self, order: Order) -> None:
         loudness = self._player.loudness
@@ -102,6 +109,9 @@ class _Process:
             if level is not None:
                 loudness.turn_to(level)
             self._child.answer(order, volume=loudness.percent)
+        elif order.command == "raise":  # whoever lowered the voice is gone
+            self._player.duck(Duck(lowered=False, ordered_ns=now_ns()))
+            self._tell_duck(0.0)
         elif order.command == "earcon":  # nobody waits for an answer
             earcon = self._earcons.get(order.args["name"])
             if earcon is not None:

@@ -77,6 +77,11 @@ class Household:
             raise NotNow(f"{name} is stopping, since the settings do without it")
         self.feed(member, Event.REPLACE)
 
+    def renew(self, name: str) -> None:
+        """Restarts one that goes by other settings than those of now, and is not on its way anyway."""
+        if (member := self.members.get(name)) is not None and member.outdated(self._head.world()):
+            self.feed(member, Event.REPLACE)
+
     def _ended(self, member: Member) -> None:
         """One that was told to end did: it is forgotten, or wanted again by now."""
         if member.state is not State.STOPPED or self.stopping:

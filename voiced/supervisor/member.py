@@ -1,14 +1,17 @@
 """One process of ours: its row in the table, its life, and the child that lives it."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from voiced.errors import BY_CODE, InternalError, MachineError
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
-from voiced.supervisor.processes import OF_THE_MOMENT, Row, World
+from voiced.supervisor.processes import OF_THE_MOMENT, PUSH_TO_TALK, VOLUME, Row, World
 from voiced.supervisor.spawn import Spawned, without_proxies
+
+#: The argument of the order that changes a setting.
+_BY_ORDER = {PUSH_TO_TALK: "on", VOLUME: "level"}
 
 
 class Member:
@@ -75,11 +78,18 @@ class Member:
         self.given = settings | moment
 
     def outdated(self, world: World) -> bool:
-        """Whether it goes by other settings than it would be started with now."""
-        if self.given is None:
+        """Whether it goes by other settings than it would be started with now, and stays."""
+        if self.given is None or self.life.blameless:
             return False
         settings = self.row.settings(world)
         return settings is not None and _lasting(settings) != _lasting(self.given)
+
+    def missed(self, world: World) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Orders, with their arguments, for what changed while it loaded and did not hear them."""
+        now, given = self.row.settings(world) or {}, self.given or {}
+        for command, arg in _BY_ORDER.items():
+            if command in now and command in given and now[command] != given[command]:
+                yield command, {arg: now[command]}
 
     def excuse(self, now_s: float) -> None:
         """Its silence is our fault. One without a deadline is held or being killed: nobody waits for it to speak."""

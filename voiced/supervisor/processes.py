@@ -9,8 +9,10 @@ from voiced.supervisor.policy import Limits
 from voiced.supervisor.provider import Provider, with_model
 from voiced.supervisor.tools import choice, tools
 
+#: Orders, and the settings that they change.
+PUSH_TO_TALK, VOLUME = "push_to_talk", "volume"
 #: Settings that change by themselves while a process runs, and reach it in other ways.
-OF_THE_MOMENT = ("log_level", "muted", "volume", "push_to_talk", "history", "exhausted", "patient")
+OF_THE_MOMENT = ("log_level", "muted", VOLUME, PUSH_TO_TALK, "history", "exhausted", "patient")
 
 
 class World(NamedTuple):

@@ -20,7 +20,7 @@ from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
 from voiced.supervisor.notify import Notifier
 from voiced.supervisor.policy import State
-from voiced.supervisor.processes import Row, World
+from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.server import ControlServer, EventServer
 from voiced.supervisor.settings import Settings
@@ -31,8 +31,8 @@ from voiced.supervisor.status import Emission, Status
 #: Waking this much later than asked is no delay of a busy machine any more.
 _OVERSLEPT_S = 0.5
 _LONGEST_WAIT_MS = 60_000.0
-#: Orders: the microphone is let in, or not until the wake word; a short sound.
-EARS, EARCON = "ears", "earcon"
+#: Orders: the microphone is let in, or not until the wake word; a short sound; the end of a duck.
+EARS, EARCON, RAISE = "ears", "earcon", "raise"
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _METERED = ("capture", "playback")
 #: The conversation's own comings and goings are for events, not for a log.
@@ -123,7 +123,7 @@ class Supervisor:
             raise self._fatal
 
     def _patience_ms(self) -> float:
-        deadlines = [*self._household.deadlines, self._control.deadline_s, self._next_ping_s]
+        deadlines = [*self._household.deadlines, self._control.deadline_s, self._next_ping_s, self._earcons.due_s]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
 
@@ -132,6 +132,7 @@ class Supervisor:
         now_s = self._now()
         self._household.keep_time(now_s)
         self._control.expire(now_s)
+        self._sound(self._earcons.take(now_s))
         if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
         if now_s >= self._next_ping_s and self._notify.watchdog_s:
@@ -212,6 +213,8 @@ class Supervisor:
             self._order_pace(member.name)
         if member.name == "capture" and self._ears_open is not None:
             self._order(member.name, EARS, open=self._ears_open)
+        for command, args in member.missed(self.world()):
+            self._order(member.name, command, **args)
         self._household.settle()
         self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
         self._status_changed = True
@@ -237,6 +240,8 @@ class Supervisor:
 
     def died(self, member: Member, reason: str) -> None:
         self._control.died(member.name)
+        if member.name == "capture":
+            self._order("playback", RAISE)
         if self._is_first_start(member) and not self._household.stopping and member.state is State.BACKOFF and not member.life.blameless:
             self._fail_to_start(member.failure or Failed(ChildDied.code, f"the {member.name} process died while starting: {reason}"))
         else:
@@ -270,9 +275,12 @@ class Supervisor:
         self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"))
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
         if "audio.playback.volume" in changed:
-            self._order("playback", "volume", level=config["audio.playback.volume"])
+            self._status.volume = None  # whatever was chosen before
+            self._order("playback", VOLUME, level=config["audio.playback.volume"])
         if "turn.mode" in changed:
-            self._order("capture", "push_to_talk", on=config["turn.mode"] == "push_to_talk")
+            self._order("capture", PUSH_TO_TALK, on=config["turn.mode"] == "push_to_talk")
+        if "wake.word" in changed:
+            self._household.renew("capture")
         self._account(self._books.configure(config, time.time()))
         self._status_changed = True
         self._household.man(self._table(provider))

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from voiced.child import Child, now_ns, run
@@ -11,6 +12,8 @@ from voiced.errors import DeviceUnknown, KeyRefused, NotNow
 
 def _steady(child: Child) -> None:
     settings = child.settings
+    while "loads_until" in settings and not Path(settings["loads_until"]).exists():  # a device that takes its time
+        time.sleep(0.01)
     if settings.get("fail"):
         raise DeviceUnknown(settings["fail"])
     muted = bool(settings.get("muted"))
@@ -56,7 +59,7 @@ def _steady(child: Child) -> None:
                 case "volume":
                     volume = volume if order.args["level"] is None else order.args["level"]
                     child.answer(order, volume=volume)
-                case "ears" | "earcon" | "push_to_talk":
+                case "ears" | "earcon" | "push_to_talk" | "raise":
                     child.log(20, f"{order.command} {order.args}")
                 case "record":
                     child.answer(order, recording=order.args["on"], path="/x")
