@@ -82,10 +82,23 @@ def test_a_wake_word_needs_nothing_else(machine: Machine) -> None:
     subprocess.run([machine.prefix / "venv" / "bin" / "python", "-c", script], check=True, cwd="/")
 
 
-def test_each_step_is_named_and_the_unknown_path_too(machine: Machine) -> None:
+def test_without_a_wake_word_all_else_is_there_and_the_next_run_tries_again(machine: Machine, tmp_path: Path) -> None:
     (machine.prefix / "fingerprint").unlink()
+    constraint = tmp_path / "constraint.txt"  # pip takes a space in its path for two of them
+    constraint.write_text("pymicro-wakeword==0.0.1\n")
+    done = machine.install(PIP_CONSTRAINT=str(constraint))
+    assert done.returncode == 0, done.stderr
+    assert "builds PyAudio) ... done" in done.stdout
+    assert "wake word (2 MB) ... failed" in done.stdout
+    assert "run this again" in done.stdout
+    assert not (machine.prefix / "fingerprint").exists()
+
+
+def test_each_step_is_named_and_the_unknown_path_too(machine: Machine) -> None:
+    (machine.prefix / "fingerprint").unlink(missing_ok=True)
     shown = machine.install().stdout
     assert "voiced and its libraries (builds PyAudio) ... done" in shown
+    assert "wake word (2 MB) ... done" in shown
     assert f"{machine.bin} is not on your PATH" in shown
 
 
