@@ -7,7 +7,9 @@ core and onnxruntime, 60 MB of memory more, is not needed (signal-packages 2).
 the names of its graph, cut to their last dotted parts. MIT licence: silero_LICENSE.txt beside it.
 """
 
+from collections.abc import Sequence
 from functools import cache
+from math import tanh
 from pathlib import Path
 
 import numpy as np
@@ -22,84 +24,108 @@ WINDOW_MS = WINDOW * 1000 // RATE_HZ
 _CONTEXT = 64
 _HIDDEN = 128
 _STFT_LENGTH = 256
-_STFT_HOP = 128
-_BINS = _STFT_LENGTH // 2 + 1
+_FRAMES = 4
+_CHANNELS = 64  # of the second convolution and the third
 
 
 def _frames() -> NDArray[np.intp]:
-    """Where each sample of the four frames lies in the context and window, reflected at the end; shape (256, 4)."""
+    """Where each sample of the four frames lies in the context and window, reflected at the end; shape (4, 256)."""
     heard = np.arange(_CONTEXT + WINDOW)
     padded = np.concatenate((heard, heard[-2 : -2 - _CONTEXT : -1]))
-    places: NDArray[np.intp] = padded[np.arange(_STFT_LENGTH)[:, None] + np.arange(4) * _STFT_HOP]
+    places: NDArray[np.intp] = padded[np.arange(_FRAMES)[:, None] * (_STFT_LENGTH // 2) + np.arange(_STFT_LENGTH)]
     return places
 
 
-def _taps(frames: int, stride: int) -> NDArray[np.intp]:
-    """Which frames of the padded input each output frame of a convolution sees; shape (3, output frames)."""
-    return np.arange(3)[:, None] + np.arange(0, frames, stride)
-
-
 # Indices instead of numpy's own padding and sliding windows: those cost four times what the arithmetic does.
-_FRAMES = _frames()
-_TAPS = (_taps(4, 1), _taps(4, 2), _taps(2, 2), _taps(1, 1))
+_PLACES = _frames()
+#: The basis of the spectrum in the graph is a Fourier transform under this window.
+_HANN: Samples = np.hanning(_STFT_LENGTH + 1)[:-1].astype(np.float32)
+#: Which frames, with one of zeros at either end, each output of the first two convolutions sees.
+_TAPS = (np.arange(4)[:, None] + np.arange(3), np.arange(0, 4, 2)[:, None] + np.arange(3))
 
 
 @cache
 def _weights() -> dict[str, Samples]:
+    """Everything as (inputs, outputs), the inputs of a convolution frame by frame. Where it would see only zeros, nothing; and the three
+    sigmoids of the LSTM cell as 0.5 + 0.5 * tanh(x / 2), which does not overflow."""
     with np.load(Path(__file__).with_name("silero_v6.npz")) as stored:
-        return {name: np.ascontiguousarray(stored[name], dtype=np.float32) for name in stored.files}
+        w = {name: stored[name].astype(np.float32) for name in stored.files}
+    for layer in range(4):
+        weight = w[f"encoder{layer}.weight"]
+        w[f"encoder{layer}.weight"] = weight.reshape(len(weight), -1, 3).transpose(2, 1, 0).reshape(-1, len(weight))
+    w["encoder2.weight"] = w["encoder2.weight"][_CHANNELS:]
+    w["encoder3.weight"] = w["encoder3.weight"][_CHANNELS : 2 * _CHANNELS]
+    halves = np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), _HIDDEN)
+    w["rnn.weight"] = np.concatenate((w.pop("rnn.weight_ih"), w.pop("rnn.weight_hh")), axis=1).T * halves
+    w["rnn.bias"] = w["rnn.bias"] * halves
+    w["decoder.weight"] = w["decoder.weight"][0]
+    return {name: np.ascontiguousarray(weight, np.float32) for name, weight in w.items()}
 
 
 class Silero:
     """The detector for one stream of sound at 16 kHz."""
 
     def __init__(self) -> None:
-        self._w = _weights()
         self.reset()
 
     def reset(self) -> None:
         """Forgets all sound heard so far."""
-        self._hidden: Samples = np.zeros(_HIDDEN, np.float32)
-        self._cell: Samples = np.zeros(_HIDDEN, np.float32)
-        self._context: Samples = np.zeros(_CONTEXT, np.float32)
-        self._rest: Samples = np.zeros(0, np.float32)
+        self._memory: Samples = np.zeros((2, 1, _HIDDEN), np.float32)  # of the LSTM cell: what it puts out, and its state
+        self._heard: Samples = np.zeros(_CONTEXT, np.float32)  # the context of the next window, and as much of that as has come
 
     def process(self, samples: Samples) -> list[float]:
         """Takes float32 samples in [-1, 1], any number; returns the speech probability of each full window."""
-        sound = np.concatenate((self._rest, samples))
-        full = len(sound) // WINDOW
-        self._rest = sound[full * WINDOW :]
-        return [self._window(sound[n * WINDOW : (n + 1) * WINDOW]) for n in range(full)]
+        return [likely for (likely,) in together((self,), (samples,))]
 
-    def _window(self, window: Samples) -> float:
-        heard = np.concatenate((self._context, window))
-        self._context = window[-_CONTEXT:]
-        x = self._spectrum(heard)
-        for layer, taps in enumerate(_TAPS):
-            x = _convolve(x, self._w[f"encoder{layer}.weight"], self._w[f"encoder{layer}.bias"], taps)
-        gates = self._w["rnn.weight_ih"] @ x[:, 0] + self._w["rnn.weight_hh"] @ self._hidden + self._w["rnn.bias"]
-        write, forget, candidate, read = gates.reshape(4, _HIDDEN)
-        self._cell = _sigmoid(forget) * self._cell + _sigmoid(write) * np.tanh(candidate)
-        self._hidden = _sigmoid(read) * np.tanh(self._cell)
-        score = self._w["decoder.weight"] @ np.maximum(self._hidden, 0) + self._w["decoder.bias"]
-        return float(_sigmoid(score)[0])
-
-    def _spectrum(self, heard: Samples) -> Samples:
-        """Magnitudes, shape (129, 4)."""
-        both = self._w["stft.basis"] @ heard[_FRAMES]
-        real, imaginary = both[:_BINS], both[_BINS:]
-        magnitude: Samples = np.sqrt(real * real + imaginary * imaginary)
-        return magnitude
+    def _full(self, samples: Samples) -> list[Samples]:
+        """Each window that is full now, with its context before it."""
+        heard = np.concatenate((self._heard, samples))
+        starts = range(0, len(heard) - _CONTEXT - WINDOW + 1, WINDOW)
+        self._heard = heard[len(starts) * WINDOW :]
+        return [heard[start : start + _CONTEXT + WINDOW] for start in starts]
 
 
-def _convolve(x: Samples, weight: Samples, bias: Samples, taps: NDArray[np.intp]) -> Samples:
-    """A kernel of 3 over (channels, frames), one frame of zeros at either end, then ReLU."""
-    padded = np.zeros((x.shape[0], x.shape[1] + 2), np.float32)
-    padded[:, 1:-1] = x
-    out: Samples = np.maximum(weight @ padded[:, taps].reshape(-1, taps.shape[1]) + bias[:, None], 0)
+def together(detectors: Sequence[Silero], sounds: Sequence[Samples]) -> list[tuple[float, ...]]:
+    """What each says about its own sound, window by window; of detectors whose windows end at the same time, as many sounds of one length.
+    Two take little more time than one: most of it goes into reading the weights."""
+    scores = []
+    for windows in zip(*(each._full(sound) for each, sound in zip(detectors, sounds, strict=True)), strict=True):
+        memory = np.concatenate([each._memory for each in detectors], axis=1)
+        score = _recall(_encode(np.stack(windows)), memory)
+        for n, each in enumerate(detectors):
+            each._memory = memory[:, n : n + 1]
+        scores.append(tuple(score))
+    return scores
+
+
+def _encode(heard: Samples) -> Samples:
+    """Of windows with their contexts, shape (streams, 576), what the memory gets to see, shape (streams, 128)."""
+    streams = len(heard)
+    x: Samples = np.abs(np.fft.rfft(heard.take(_PLACES, axis=1) * _HANN, axis=2)).astype(np.float32, copy=False)
+    for layer, taps in enumerate(_TAPS):
+        padded = np.zeros((streams, _FRAMES + 2, x.shape[2]), np.float32)
+        padded[:, 1:-1] = x
+        x = _layer(layer, padded[:, taps].reshape(streams * len(taps), -1)).reshape(streams, len(taps), -1)
+    return _layer(3, _layer(2, x.reshape(streams, -1)))
+
+
+def _layer(layer: int, x: Samples) -> Samples:
+    out: Samples = x @ _weights()[f"encoder{layer}.weight"]
+    out += _weights()[f"encoder{layer}.bias"]
+    np.maximum(out, 0, out=out)
     return out
 
 
-def _sigmoid(x: Samples) -> Samples:
-    out: Samples = 0.5 * (1 + np.tanh(0.5 * x))  # as 1 / (1 + exp(-x)), which overflows
-    return out
+def _recall(encoded: Samples, memory: Samples) -> list[float]:
+    """The LSTM cell and the verdict: probabilities; changes the memory, shape (2, streams, 128)."""
+    w = _weights()
+    hidden, cell = memory
+    gates = np.concatenate((encoded, hidden), axis=1) @ w["rnn.weight"]
+    gates += w["rnn.bias"]
+    np.tanh(gates, out=gates)
+    write, forget, candidate, read = (gates[:, at : at + _HIDDEN] for at in range(0, 4 * _HIDDEN, _HIDDEN))
+    cell *= 0.5 + 0.5 * forget
+    cell += (0.5 + 0.5 * write) * candidate
+    hidden[:] = (0.5 + 0.5 * read) * np.tanh(cell)
+    scores = np.maximum(hidden, 0) @ w["decoder.weight"] + w["decoder.bias"]
+    return [0.5 + 0.5 * tanh(0.5 * float(score)) for score in scores]

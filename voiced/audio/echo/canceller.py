@@ -13,7 +13,7 @@ from voiced.audio.echo.far import BLOCK, PAST
 from voiced.audio.echo.interface import PIECE, RATE_HZ, WINDOW, Cancelled, Decision, Facts, Samples
 from voiced.audio.echo.linear import Linear
 from voiced.audio.echo.wire import Aec3, Wire
-from voiced.audio.silero import Silero
+from voiced.audio.silero import Silero, together
 
 #: The echo counts as known from here on.
 _KNOWN_DB = 6.0
@@ -87,9 +87,8 @@ class Canceller:
         if self._linear.jumps != jumps:
             self._judge.forget()
         self._windowed += BLOCK
-        in_left = self._in_left.process(left)
         strict = None if self._linear.idle else self._cancel(near, left, echo, far)
-        decisions = self._alone(near, in_left) if strict is None else self._together(in_left, strict)
+        decisions = self._alone(near, left) if strict is None else self._together(left, strict)
         self._last = decisions[-1] if decisions else self._last
         wired = self._wire.process(strict, left, echo, self._last.speech)
         self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
@@ -103,16 +102,17 @@ class Canceller:
             self._linear.hold(self._aligner.held - held, self._aligner.past(BLOCK, PAST))
         return far
 
-    def _alone(self, near: Samples, in_left: list[float]) -> list[Decision]:
+    def _alone(self, near: Samples, left: Samples) -> list[Decision]:
         """Nothing plays: Silero's word counts, and all that judges echo rests (7 of 10 ms of processor time in a second)."""
+        in_left = self._in_left.process(left)
         windows = [(self._next_window(), likely) for likely in in_left]
         self._unjudged.append((near, windows))
         self._in_strict = copy(self._in_left)  # AEC3 would leave the same
         return [self._judge.decide(log(max(likely, 1e-6) / max(1 - likely, 1e-6)), False) for likely in in_left]
 
-    def _together(self, in_left: list[float], strict: Samples) -> list[Decision]:
-        in_strict = self._in_strict.process(strict)
-        return [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in zip(in_left, in_strict, strict=True)]
+    def _together(self, left: Samples, strict: Samples) -> list[Decision]:
+        windows = together((self._in_left, self._in_strict), (left, strict))
+        return [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in windows]
 
     def _cancel(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> Samples:
         """AEC3's output, and all five sounds as evidence."""

@@ -9,7 +9,8 @@ _BEST_OF = 16
 
 
 class Clock:
-    """A Kalman filter for how far a device's clock is from its nominal one, and how fast it goes astray. The first stamps are averaged, later ones count for less and less, with a memory of about 15 s."""
+    """A Kalman filter for how far a device's clock is from its nominal one, and how fast it goes astray. The first stamps are averaged,
+    later ones count for less and less, with a memory of about 15 s."""
 
     #: Few clocks are off by more than 30 ppm, and to believe the first stamps that this one is shakes the reference.
     _SKEW2 = 30e-6**2

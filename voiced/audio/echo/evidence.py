@@ -15,6 +15,8 @@ from voiced.audio.echo.interface import RATE_HZ, WINDOW, Samples
 _EDGES_HZ = (100, 250, 400, 600, 850, 1150, 1500, 1950, 2500, 3200, 4100, 5300, 7000)
 BANDS = len(_EDGES_HZ) - 1
 _EDGES = np.array([hz * WINDOW // RATE_HZ for hz in _EDGES_HZ])
+#: Shape (bins, BANDS): which bins add up to which band.
+_IN_BANDS = ((np.arange(WINDOW // 2 + 1)[:, None] >= _EDGES[:-1]) & (np.arange(WINDOW // 2 + 1)[:, None] < _EDGES[1:])).astype(np.float32)
 #: Numbers of each band, and numbers of the whole; in this order in a piece of evidence.
 KINDS = 7
 SINGLES = 19
@@ -43,6 +45,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self._past: Samples = np.zeros((5, WINDOW + 2 * BLOCK), np.float32)
+        self._products: Samples = np.zeros((6, WINDOW // 2 + 1), np.float32)  # spectra: the powers of all five; what d and y have in common
         self._far = np.full((_ECHOING, BANDS), _NOTHING)
         self._expected = np.full(BANDS, _NOTHING)
         self._left_db = np.zeros(BANDS)  # what is normally left of an expected echo
@@ -63,9 +66,13 @@ class Evidence:
         """Shape (SIZE,): of the window that ended `since` samples ago, with Silero's opinion of it in e and in a."""
         end = self._past.shape[1] - since
         spectra = np.fft.rfft(self._past[:, end - WINDOW : end] * _HANN, axis=1)
-        power = np.add.reduceat(spectra.real**2 + spectra.imag**2, _EDGES, axis=1)[:, :-1] + _NOTHING
+        np.square(np.abs(spectra), out=self._products[:5])
+        self._products[5] = (spectra[0] * np.conj(spectra[2])).real
+        in_bands = (self._products @ _IN_BANDS).astype(np.float64)
+        power, together = in_bands[:5], in_bands[5]
+        power += _NOTHING
         d, e, y, _, x = power
-        together = np.add.reduceat((spectra[0] * np.conj(spectra[2])).real, _EDGES)[:-1] / np.sqrt(d * y)
+        together /= np.sqrt(d * y)
         self._far[:-1] = self._far[1:]
         self._far[-1] = x
         echoing = self._far.max(axis=0)
@@ -106,8 +113,9 @@ class Evidence:
         assert self._levels is not None
         levels = self._levels[:, -count:]
         rhythms = (levels - levels.sum(axis=1, keepdims=True) / count).reshape(4, -1)
-        sizes = (rhythms * rhythms).sum(axis=1) + 50
-        return np.asarray((rhythms @ rhythms[1] / np.sqrt(sizes * sizes[1]))[_BESIDE_ECHO])
+        alike = rhythms @ rhythms.T
+        sizes = alike.diagonal() + 50
+        return np.asarray((alike[1] / np.sqrt(sizes * sizes[1]))[_BESIDE_ECHO])
 
     def _explained(self) -> NDArray[np.float64]:
         """The echo's share in the microphone against what it should be: 1 where the path is right, whoever talks, near 0 after a jump
@@ -163,11 +171,11 @@ def _logit(likely: float) -> float:
 
 # The autocorrelation at lag 0 and at those of a pitch, from a power spectrum: a fifth of an inverse transform's cost.
 _LAGS = np.concatenate(([0], np.arange(_PITCH.start, _PITCH.stop)))
-_TO_LAGS = np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) / 512
+_TO_LAGS = (np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) / 512).astype(np.float32)
 
 
 def _voiced(heard: Samples) -> NDArray[np.float64]:
     """How periodic each sound is at the pitch of a voice, 0 to 1: coughs and knocks are not."""
     spectra = np.fft.rfft(heard, 1024, axis=1)[:, _VOICE]
-    correlation = (spectra.real**2 + spectra.imag**2) @ _TO_LAGS
+    correlation = np.square(np.abs(spectra)) @ _TO_LAGS
     return np.asarray(correlation[:, 1:].max(axis=1) / (correlation[:, 0] + 1e-9))

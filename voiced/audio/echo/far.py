@@ -22,6 +22,7 @@ _RUN_ENDS = PARTITIONS + 1 + 50
 _EARLIEST, _START, _LATEST = 8, 24, 40
 MOVE = 16
 _REACH = 8
+_PLACES = 1024  # between two samples
 #: Samples that are kept of it.
 PAST = (PARTITIONS + 1) * BLOCK + _LATEST + _REACH
 
@@ -111,19 +112,24 @@ class Far:
         if rest < 1e-3:
             seen = self._past[max(0, end - whole - FFT) : end - whole]
         else:
-            seen = np.convolve(self._past[max(0, end - whole - FFT - _REACH) : end - whole + _REACH - 1], _between(rest), "valid")
+            seen = np.convolve(
+                self._past[max(0, end - whole - FFT - _REACH) : end - whole + _REACH - 1], _BETWEEN[round(rest * _PLACES)], "valid"
+            )
         if len(seen) < FFT:  # the oldest block, for lack of what was before it
             seen = np.concatenate((np.zeros(FFT - len(seen), np.float32), seen))
         self._head = (self._head - 1) % PARTITIONS
-        spectrum = np.fft.rfft(seen).astype(np.complex64)
+        spectrum = np.fft.rfft(seen).astype(np.complex64, copy=False)
         power = spectrum.real**2 + spectrum.imag**2
         for at in (self._head, self._head + PARTITIONS):
             self._spectra[at] = spectrum
             self._powers[at] = power
 
 
-def _between(rest: float) -> Samples:
-    """Weights that give what was heard `rest` of a sample earlier (a windowed sinc, over 60 dB true below 6 kHz)."""
-    distance = np.arange(-_REACH, _REACH) + 1 - rest
+def _between() -> Samples:
+    """Row n: weights that give what was heard n / _PLACES of a sample earlier (a windowed sinc, 60 dB true below 6 kHz)."""
+    distance = np.arange(-_REACH, _REACH) + 1 - np.arange(_PLACES + 1)[:, None] / _PLACES
     weights = np.sinc(distance) * np.cos(np.pi / 2 * distance / (_REACH + 1)) ** 2
-    return np.asarray(weights / weights.sum(), np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+_BETWEEN = _between()

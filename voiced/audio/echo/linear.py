@@ -54,6 +54,7 @@ class Linear:
         self._learner = _Learner()
         self._kept: path.Weights = np.zeros((PARTITIONS, BINS), np.complex64)
         self._work: NDArray[np.complex64] = np.zeros((PARTITIONS, BINS), np.complex64)
+        self._both: NDArray[np.complex64] = np.zeros((2, BINS), np.complex64)
         self._past_near: Samples = np.zeros(path.COMPARED, np.float32)
         self._past_echo: Samples = np.zeros(path.COMPARED, np.float32)
         self._learned = True  # which of the two spoke last
@@ -91,8 +92,7 @@ class Linear:
             self._remember(near, nothing)
             self._drift.forget()
             return Parted(near, nothing)
-        kept = self._echo(self._kept)
-        learned = self._echo(self._learner.weights)
+        kept, learned = self._echoes()
         self._remember(near, kept)
         self._measure(near, near - kept, near - learned, kept)
         self._learner.learn(near - learned, self._far, self._work)
@@ -108,9 +108,12 @@ class Linear:
         self._far.replace(past)
         self._move(-by)
 
-    def _echo(self, weights: path.Weights) -> Samples:
-        np.multiply(weights, self._far.spectra, out=self._work)
-        return np.fft.irfft(self._work.sum(axis=0), FFT)[BLOCK:].astype(np.float32)
+    def _echoes(self) -> Samples:
+        """What the kept filter and the learner make of the far end."""
+        for weights, both in zip((self._kept, self._learner.weights), self._both, strict=True):
+            np.multiply(weights, self._far.spectra, out=self._work)
+            self._work.sum(axis=0, out=both)
+        return np.fft.irfft(self._both, FFT)[:, BLOCK:].astype(np.float32, copy=False)
 
     def _remember(self, near: Samples, echo: Samples) -> None:
         for past, new in ((self._past_near, near), (self._past_echo, echo)):
@@ -184,7 +187,7 @@ class _Learner:
 
     def learn(self, left: Samples, far: Far, work: NDArray[np.complex64]) -> None:
         self._padded[BLOCK:] = left
-        error = np.fft.rfft(self._padded).astype(np.complex64)
+        error = np.fft.rfft(self._padded).astype(np.complex64, copy=False)
         self._noise += 0.5 * (error.real**2 + error.imag**2 - self._noise)
         uncertain = np.multiply(self._variance, far.powers, out=self._real)
         total = 0.5 * uncertain.sum(axis=0) + self._noise + _SMALL
@@ -196,7 +199,11 @@ class _Learner:
         uncertain *= -0.5
         uncertain += 1
         self._variance *= uncertain
-        self._variance += _CHANGE * (self.weights.real**2 + self.weights.imag**2) + _SMALL
+        changed = np.abs(self.weights, out=uncertain)
+        changed *= changed
+        changed *= _CHANGE
+        changed += _SMALL
+        self._variance += changed
         np.minimum(self._variance, _PRIOR, out=self._variance)
         self._constrain()
 
