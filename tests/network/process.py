@@ -115,7 +115,7 @@ def serving(handler: Callable[[ServerConnection], None], **options: Any) -> Iter
             handler(connection)
 
     server: Server = serve(guarded, "127.0.0.1", 0, **options)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
