@@ -80,7 +80,7 @@ def test_the_settings_shown_make_use_of_every_table() -> None:
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("voicectl ")])
 def test_the_commands_shown_exist(line: str) -> None:
     words = [word for word in shlex.split(line.split("|")[0], comments=True)[1:] if not word.startswith("--")]
-    assert words[0].replace("-", "_") in {*COMMANDS, "events"}
+    assert words[0].replace("-", "_") in {*COMMANDS, "events", "doctor"}
 
 
 @pytest.mark.parametrize("block", blocks("python"))
