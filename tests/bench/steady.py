@@ -5,6 +5,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench import sounds
@@ -22,16 +23,18 @@ _NS = 1_000_000_000
 _LOOP_S = 60.0
 _LOUD = 6000
 _SAMPLES = 3
+_AS_IT_COMES = '[audio]\necho_cancellation = "off"\nnoise_suppression = false\n'
 _BURST = array("h", ([16000] * 12 + [-16000] * 12) * 30).tobytes()  # 30 ms of a 1 kHz square wave
 
 
 def microphone(options: Options) -> Iterator[Figure]:
-    """Sound at the microphone → the bytes at the server, after the frame that holds it was full."""
-    progress(f"microphone: {options.samples} clicks")
-    with stage(PulseServer(), Voiced) as on:
-        _click(on)
-        late = [_click(on) for _ in range(options.samples)]
-    yield Figure("microphone → server, beyond the frame", "ms", late, 8)
+    """Sound at the microphone → the bytes at the server, after the frame that holds it was full: as it comes, and cancelled."""
+    for settings, name, limit_ms in ((_AS_IT_COMES, "microphone → server, beyond the frame", 8), ("", "  through the canceller", 8 + 20)):
+        progress(f"{name.strip()}: {options.samples} clicks")
+        with stage(PulseServer(), partial(Voiced, settings=settings)) as on:
+            _click(on)
+            late = [_click(on) for _ in range(options.samples)]
+        yield Figure(name, "ms", late, limit_ms)
 
 
 def dropouts(options: Options) -> Iterator[Figure]:
@@ -79,7 +82,8 @@ def costs(options: Options) -> Iterator[Figure]:
         memory = {name: each.pss_mib for name, each in cost(program.pid).items()}
     yield Figure("CPU, connected and silent", "% of a core", _totals(silent), 3, note=_shares(silent[-1]))
     yield Figure("CPU, speaking", "% of a core", _totals(speaking), 8, note=_shares(speaking[-1]))
-    yield Figure("memory (PSS), all processes", "MiB", _totals([memory]), 60, note=_shares(memory))
+    yield Figure("  of these, the capture process", "% of a core", [each["capture"] for each in speaking], 8)
+    yield Figure("memory (PSS), all processes", "MiB", _totals([memory]), 75, note=_shares(memory))
 
 
 def voicectl(options: Options) -> Iterator[Figure]:
