@@ -26,6 +26,10 @@ class ProgramFailed(RuntimeError):
     """A program under measurement did not start or did not stop."""
 
 
+#: Settings by which the microphone's sound is sent to the sample as it comes: what the canceller makes of it can't be found again.
+AS_IT_COMES = '[audio]\necho_cancellation = "off"\nnoise_suppression = false\n'
+
+
 class Program:
     """One client of the scripted server, playing on a sound server; a context manager."""
 

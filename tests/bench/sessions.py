@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import websocket
 
 from tests.bench import sounds
 from tests.bench.options import Options
-from tests.bench.programs import Voiced
+from tests.bench.programs import AS_IT_COMES, Voiced
 from tests.bench.stage import Stage, listening, next_event, progress, stage
 from tests.bench.table import Figure
 from tests.scripted_server import BYTES_PER_MS, Manner, ScriptedServer
@@ -17,6 +18,7 @@ from voiced.demo.recorder import RATE_HZ
 from voiced.demo.soundserver import PulseServer
 from voiced.network import events
 
+_PLAIN = partial(Voiced, settings=AS_IT_COMES)
 _TIMEOUT_S = 20.0
 _BYTES = 2
 
@@ -32,7 +34,7 @@ def reconnect(options: Options) -> Iterator[Figure]:
     progress(f"reconnect: {options.drops} restarts, FINs and RSTs each")
     beyond: list[float] = []
     waited: list[float] = []
-    with stage(PulseServer(), Voiced) as on, listening(on, "session") as told:
+    with stage(PulseServer(), _PLAIN) as on, listening(on, "session") as told:
         for number in range(options.drops):
             if number:
                 time.sleep(_HEALTHY_S)
@@ -101,7 +103,7 @@ def rollover(options: Options) -> Iterator[Figure]:
     way, once with a reply playing, and so on."""
     progress(f"rollover: {2 * options.moves} sessions of {_LIFETIME_S} s")
     said = sounds.noise(_LIFETIME_S * (2 * options.moves + 1), seed=4)
-    with stage(PulseServer(), Voiced, Manner(lifetime_s=_LIFETIME_S)) as on, listening(on, "flush") as told:
+    with stage(PulseServer(), _PLAIN, Manner(lifetime_s=_LIFETIME_S)) as on, listening(on, "flush") as told:
         speech = on.sound.play(said)
         moves = [(_during_reply if number % 2 else _during_turn)(on, said, number) for number in range(2 * options.moves)]
         speech.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench import sounds
 from tests.bench.barge_in import loaded
 from tests.bench.options import Options
-from tests.bench.programs import Program, Voiced, cost
+from tests.bench.programs import AS_IT_COMES, Program, Voiced, cost
 from tests.bench.stage import Stage, progress, speak, stage
 from tests.bench.table import Figure
 from tests.scripted_server import Received, ScriptedServer
@@ -23,13 +23,12 @@ _NS = 1_000_000_000
 _LOOP_S = 60.0
 _LOUD = 6000
 _SAMPLES = 3
-_AS_IT_COMES = '[audio]\necho_cancellation = "off"\nnoise_suppression = false\n'
 _BURST = array("h", ([16000] * 12 + [-16000] * 12) * 30).tobytes()  # 30 ms of a 1 kHz square wave
 
 
 def microphone(options: Options) -> Iterator[Figure]:
     """Sound at the microphone → the bytes at the server, after the frame that holds it was full: as it comes, and cancelled."""
-    for settings, name, limit_ms in ((_AS_IT_COMES, "microphone → server, beyond the frame", 8), ("", "  through the canceller", 8 + 20)):
+    for settings, name, limit_ms in ((AS_IT_COMES, "microphone → server, beyond the frame", 8), ("", "  through the canceller", 8 + 20)):
         progress(f"{name.strip()}: {options.samples} clicks")
         with stage(PulseServer(), partial(Voiced, settings=settings)) as on:
             _click(on)
