@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voiced.audio.silero import RATE_HZ, WINDOW, WINDOW_MS, Silero
+from voiced.audio.silero import RATE_HZ, WINDOW, WINDOW_MS, Silero, together
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,13 @@ def test_block_lengths_change_nothing(speech: np.ndarray) -> None:
     pieces = [probability for start in range(0, len(speech), 333) for probability in cut.process(speech[start : start + 333])]
     assert len(at_once) == len(speech) // WINDOW
     assert pieces == at_once
+
+
+def test_two_detectors_together_hear_what_each_hears_alone(speech: np.ndarray) -> None:
+    noise = noises()["white"][: len(speech)].astype(np.float32)
+    pair = Silero(), Silero()
+    found = [of for at in range(0, len(speech), 320) for of in together(pair, (speech[at : at + 320], noise[at : at + 320]))]
+    np.testing.assert_allclose(np.transpose(found), (Silero().process(speech), Silero().process(noise)), atol=1e-5)
 
 
 def test_reset_forgets(speech: np.ndarray) -> None:
