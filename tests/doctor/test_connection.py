@@ -120,7 +120,7 @@ def test_nobody_there_is_one_line() -> None:
     "script",
     [
         "echo no models here >&2; exit 1",
-        "echo; echo no models here >&2; exec sleep 60",
+        "echo no models here >&2; echo; exec sleep 60",
         "printf listening; echo no models here >&2; exec sleep 60",
         # more than a pipe holds
         "head -c 200000 /dev/zero | tr '\\0' '\\n' >&2; echo no models here >&2; exit 1",
