@@ -21,6 +21,8 @@ TEN_SECONDS = b"\x10\x27" * 240_000
 #: The bench has the real figures; here only what no machine may exceed.
 SANE_SILENCE_MS = 250
 SANE_ERROR_MS = {"PulseAudio": 25, "PipeWire": 80}
+#: A recorder that is kept waiting loses quanta of PipeWire's, 21.3 ms each: three were seen with four programs on two cores.
+SANE_LOSS_MS = {"PulseAudio": 10, "PipeWire": 100}
 
 
 class Scene(NamedTuple):
@@ -176,7 +178,7 @@ def test_a_hung_network_process_does_not_disturb_sound(scene: Scene) -> None:
         last = scene.silence(first)
     finally:
         os.kill(network, signal.SIGCONT)
-    assert loud_ms(scene.speaker.sound(first, last + 1)) == pytest.approx(2000, abs=10)
+    assert loud_ms(scene.speaker.sound(first, last + 1)) == pytest.approx(2000, abs=SANE_LOSS_MS[scene.sound.name])
 
 
 def test_ask_and_say_reach_the_server(scene: Scene) -> None:

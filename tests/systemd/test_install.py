@@ -173,9 +173,9 @@ def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "There is no /usr/bin/pyhton3" in done.stderr
 
 
-def test_a_failure_outside_of_the_steps_is_told(tmp_path: Path) -> None:
+def test_a_failure_outside_of_the_steps_is_told(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
-    done = Machine(tmp_path).install(VOICED_PYTHON="python3", VOICED_BIN=str(tmp_path / "a file" / "bin"), PATH=os.environ["PATH"])
+    done = machine.install(VOICED_BIN=str(tmp_path / "a file" / "bin"), PATH=os.environ["PATH"])
     assert done.returncode == 1
     assert "stopped by a failure at line" in done.stderr
 
