@@ -81,7 +81,7 @@ def costs(options: Options) -> Iterator[Figure]:
         memory = {name: each.pss_mib for name, each in cost(program.pid).items()}
     yield Figure("CPU, connected and silent", "% of a core", _totals(silent), 3, note=_shares(silent[-1]))
     yield Figure("CPU, speaking", "% of a core", _totals(speaking), 8, note=_shares(speaking[-1]))
-    yield Figure("  of these, the capture process", "% of a core", [each["capture"] for each in speaking], 8)
+    yield Figure("  of these, the capture process", "% of a core", [each["voiced.capture"] for each in speaking], 8)
     yield Figure("memory (PSS), all processes", "MiB", _totals([memory]), 75, note=_shares(memory))
 
 
