@@ -103,7 +103,7 @@ class Canceller:
         return far
 
     def _alone(self, near: Samples, left: Samples) -> list[Decision]:
-        """Nothing plays: Silero's word counts, and all that judges echo rests (7 of 10 ms of processor time in a second)."""
+        """Nothing plays: Silero's word counts, and all that judges echo rests (of 593 us for 10 ms it took 300 to 370)."""
         in_left = self._in_left.process(left)
         windows = [(self._next_window(), likely) for likely in in_left]
         self._unjudged.append((near, windows))

@@ -10,10 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from pywebrtc_audio import AudioProcessor, EchoCanceller, GainController, NoiseSuppressor
 
+from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import RATE_HZ, Samples
-
-#: 20 ms.
-BLOCK = 320
 
 
 class Aec3:
