@@ -7,7 +7,7 @@ import random
 import subprocess
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -40,6 +40,8 @@ _PAUSE_MS = 700.0
 class _Interruption(NamedTuple):
     ducked_ms: float | None
     silent_ms: float | None
+    #: What happened before anybody spoke.
+    false: dict[str, int]
 
 
 def loudspeakers(options: Options) -> Iterator[Figure]:
@@ -55,6 +57,9 @@ def loudspeakers(options: Options) -> Iterator[Figure]:
             rounds = [_interrupt(sound, heard, client, clips[n % len(clips)], n) for n in range(options.samples)]
     yield Figure(f"echo at {_ECHO_DB:g} dB: self-interruptions in {options.told_minutes:g} min", "count", [false["flush"]], 0)
     yield Figure("  its voice lowered for nothing", "count", [false["duck"]])
+    begun = f"in the first seconds of {len(rounds)} answers"
+    yield Figure("  self-interruptions at a beginning", "count", [sum(each.false["flush"] for each in rounds)], 0, note=begun)
+    yield Figure("  its voice lowered for nothing there", "count", [sum(each.false["duck"] for each in rounds)], note=begun)
     ducked = [each.ducked_ms for each in rounds if each.ducked_ms is not None]
     silent = [each.silent_ms for each in rounds if each.silent_ms is not None]
     yield Figure("  interruptions not heard", "count", [len(rounds) - len(silent)], 0, note=f"of {len(rounds)}")
@@ -72,19 +77,22 @@ class _Embedded(Voiced):
 
 def _tell(client: Client, seconds: float) -> dict[str, int]:
     """Has stories told for so long; counts what stopped or lowered the voice meanwhile."""
-    found = {"flush": 0, "duck": 0}
     with client.events("flush", "duck", "state") as told:
         client.ask("Tell me a story.")
-        until_s = time.monotonic() + seconds
-        while (left_s := until_s - time.monotonic()) > 0:
-            event = told.next(left_s)
-            if event is None:
-                break
-            if event.topic == "flush" or (event.topic == "duck" and event.data["lowered"]):
-                found[event.topic] += 1
-            if event.topic == "state" and event.data["state"] in ("listening", "idle"):
-                client.ask("Tell me a story.")
+        found = _count(told, seconds, again=lambda: client.ask("Tell me a story."))
         client.interrupt()
+    return found
+
+
+def _count(told: Events, seconds: float, again: Callable[[], object] = lambda: None) -> dict[str, int]:
+    """How often it fell silent or lowered its voice in that time; `again` is for when it has nothing more to say."""
+    found = {"flush": 0, "duck": 0}
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0 and (event := told.next(left_s)) is not None:
+        if event.topic == "flush" or (event.topic == "duck" and event.data["lowered"]):
+            found[event.topic] += 1
+        if event.topic == "state" and event.data["state"] in ("listening", "idle"):
+            again()
     return found
 
 
@@ -92,7 +100,7 @@ def _interrupt(sound: SoundServer, heard: Recorder, client: Client, clip: bytes,
     with client.events("flush", "duck", "state") as told:
         client.ask("Tell me a story.")
         _await_state(told, "speaking")
-        time.sleep(_SETTLED_S + random.Random(seed).uniform(0, 2))  # it shall be in the middle of it, anywhere
+        false = _count(told, _SETTLED_S + random.Random(seed).uniform(0, 2))  # it shall be in the middle of it, anywhere
         microphone = sound.listen_to_microphone()
         before = microphone.samples
         speech = sound.play(clip)
@@ -108,7 +116,7 @@ def _interrupt(sound: SoundServer, heard: Recorder, client: Client, clip: bytes,
         if flushed is not None:
             silent_ns = _silent_ns(heard, heard.sample_at(onset_ns))
         _settle(client, told)
-    return _Interruption(_ms(ducked_ns, onset_ns), _ms(silent_ns, onset_ns))
+    return _Interruption(_ms(ducked_ns, onset_ns), _ms(silent_ns, onset_ns), false)
 
 
 def _settle(client: Client, told: Events) -> None:
