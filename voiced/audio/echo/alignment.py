@@ -7,6 +7,7 @@ A Bluetooth loudspeaker can sound some 100 ms later than playback is told. Then 
 import numpy as np
 
 from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.echo.path import phases
 
 #: The two are compared over the microphone's last 2 s and the far end's last 3; less often when the echo was found.
 _EVERY, _LATER = RATE_HZ // 2, RATE_HZ
@@ -79,9 +80,6 @@ def delay(near: Samples, far: Samples) -> int | None:
     cross = np.fft.rfft(heard) * np.conj(np.fft.rfft(far))
     first, last = (size * hz // RATE_HZ for hz in (_FROM_HZ, _TO_HZ))
     cross = cross[: size // (2 * _COARSE) + 1]
-    cross[:first] = cross[last:] = 0
-    power = np.abs(cross)
-    cross /= power + 1e-3 * power.max() + 1e-20
-    match = np.abs(np.fft.irfft(cross, size // _COARSE)[: farthest // _COARSE])
+    match = np.abs(np.fft.irfft(phases(cross, first, last), size // _COARSE)[: farthest // _COARSE])
     at = int(np.argmax(match))
     return at * _COARSE if match[at] > _STANDS_OUT * np.sqrt(np.mean(match**2)) else None

@@ -64,15 +64,20 @@ def jumped(near: Samples, echo: Samples) -> int | None:
     """
     cross = np.fft.rfft(near, 2 * COMPARED) * np.conj(np.fft.rfft(echo, 2 * COMPARED))
     first, last = (2 * COMPARED * hz // RATE_HZ for hz in (_FROM_HZ, _TO_HZ))
-    cross[:first] = 0
-    cross[last:] = 0
-    size = np.abs(cross)
-    correlation = np.fft.irfft(cross / (size + 1e-3 * size.max() + 1e-20), 2 * COMPARED) * (COMPARED / (last - first))
+    correlation = np.fft.irfft(phases(cross, first, last), 2 * COMPARED) * (COMPARED / (last - first))
     around = _around_zero(correlation, _FARTHEST)
     peak = int(np.argmax(np.abs(around)))
     unmoved = np.abs(around[_FARTHEST - _AT_ZERO : _FARTHEST + _AT_ZERO + 1]).max()
     sure = around[peak] > _SURE and around[peak] > _OVER_ZERO * unmoved
     return peak - _FARTHEST if sure and abs(peak - _FARTHEST) > _AT_ZERO else None
+
+
+def phases(cross: NDArray[np.complexfloating], first: int, last: int) -> NDArray[np.complexfloating]:
+    """Of a cross spectrum, what GCC-PHAT compares: those of the bins from `first` to `last`, the weakest less than the others."""
+    cross[:first] = 0
+    cross[last:] = 0
+    size = np.abs(cross)
+    return np.asarray(cross / (size + 1e-3 * size.max() + 1e-20))
 
 
 def strongest(weights: Weights) -> int:
