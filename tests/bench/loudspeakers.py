@@ -89,7 +89,8 @@ def _count(told: Events, seconds: float, again: Callable[[], object] = lambda: N
     found = {"flush": 0, "duck": 0}
     until_s = time.monotonic() + seconds
     while (left_s := until_s - time.monotonic()) > 0 and (event := told.next(left_s)) is not None:
-        if event.topic == "flush" or (event.topic == "duck" and event.data["lowered"]):
+        by_ear = event.topic == "flush" and event.data["reason"] in ("local", "speech_started")  # and not by `ask`
+        if by_ear or (event.topic == "duck" and event.data["lowered"]):
             found[event.topic] += 1
         if event.topic == "state" and event.data["state"] in ("listening", "idle"):
             again()
