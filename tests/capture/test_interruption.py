@@ -82,6 +82,19 @@ def test_a_duck_that_was_ordered_after_the_flush_that_is_heard_of_now_is_taken_b
     assert ducks(script.hear(SOUNDING)) == [False]
 
 
+def test_the_gate_closes_for_what_is_said_soon_after_a_flush() -> None:
+    """The daemon's first answer came within a second of the flush of its first connection, and its echo went to the server."""
+    script = Script()
+    script.hear(SOUNDING, SUSPECTED)
+    script.flush()
+    assert [outcome.open for outcome in script.hear(SOUNDING)] == [True]
+    script.interruption.played()
+    outcomes = script.hear(*[SOUNDING] * 10)
+    assert not any(outcome.open for outcome in outcomes)
+    assert ducks(outcomes) == [], "nor does a suspicion from before lower it"
+    assert ducks(script.hear(SUSPECTED)) == [True]
+
+
 def test_before_the_first_decision_nothing_is_let_out() -> None:
     """After an unmute in the middle of an answer it would be echo."""
     interruption = Interruption({"mode": "duck", "resume_ms": 600}, Cleaned.OURS)

@@ -25,7 +25,7 @@ _NS_PER_MS = 1_000_000
 _REARM_NS = 416 * _NS_PER_MS
 #: Speech that was suspected this long ago is still behind the gate when it opens, and worth sending along.
 RECENT_NS = 500 * _NS_PER_MS
-#: A flush by whatever order: what may still be heard is the room's tail, which the canceller knows.
+#: A flush by whatever order: what may still be heard is the room's tail, which the canceller knows. Until playback sounds again.
 _FLUSHED_NS = 1_000 * _NS_PER_MS
 
 
@@ -90,6 +90,12 @@ class Interruption:
         # It ended the duck, but for one that was ordered since and is still on its way: playback makes the same comparison.
         self.lowered = self.lowered and self._ducked_ns > now
         self._flushed_until_ns = now + _FLUSHED_NS
+
+    def played(self) -> None:
+        """The assistant sounds. Where that comes soon after a flush, its echo is not the tail of what was flushed."""
+        if self._flushed_until_ns:
+            self._flushed_until_ns = 0
+            self._suspected_ns = None
 
     def _confirm(self, decision: Decision, now: MonoNs) -> LocalSpeech | None:
         enough = (decision.confirmed and self._trusting) or (self._mode == "local" and decision.suspected)

@@ -94,7 +94,9 @@ class Microphone:
     def played(self, message: Played | PlayedCut, pcm: bytes) -> None:
         """Playback has handed sound to its device, or taken it back."""
         self._hearing.played(message, pcm)
-        if isinstance(message, PlayedCut) and message.reason:
+        if isinstance(message, Played):
+            self._interruption.played()
+        elif message.reason:
             self._interruption.flushed(message.cut_ns)
 
     def mute(self, muted: bool, now: MonoNs) -> list[Duck]:
