@@ -16,12 +16,12 @@ from voiced.audio.presence.watch import Presence
 from voiced.audio.presence.wire import SOURCES
 from voiced.bus import DUCK, MICROPHONE, REFERENCE, Receiver, Sender
 from voiced.capture.ears import Word
-from voiced.capture.framer import Watch, wait_ms
+from voiced.capture.framer import Watch, captured, wait_ms
 from voiced.capture.interruption import Cleaned
 from voiced.capture.microphone import Microphone
 from voiced.child import Child, now_ns, run
 from voiced.errors import DeviceLost, NotNow, Unavailable, VoicedError
-from voiced.messages import Duck, Order, Played, PlayedCut
+from voiced.messages import Duck, MonoNs, Order, Played, PlayedCut
 from voiced.urgency import Urgency
 
 #: A null source of an idle sound server wakes only every 2 s (architecture), so the first frame may take that long.
@@ -79,7 +79,8 @@ class _Capture:
             readable = device.readable()  # once a frame: each time it wakes the sound library's own thread
             if readable >= wanted:
                 readable -= wanted
-                self._take(device.read(wanted))
+                captured_ns = captured(now_ns(), readable, device.format.rate)
+                self._take(device.read(wanted), captured_ns)
                 watch.heard(now_ns())
                 if not ready:
                     ready = True
@@ -89,11 +90,11 @@ class _Capture:
                 watch.heard(now_ns())
             child.beat(self._stats, now_ns())
 
-    def _take(self, pcm: bytes) -> None:
+    def _take(self, pcm: bytes, captured_ns: MonoNs) -> None:
         for message, sound in self._reference.drain(_MESSAGES_AT_A_TIME):
             if isinstance(message, Played | PlayedCut):
                 self._microphone.played(message, sound)
-        taken = self._microphone.take(pcm, now_ns())
+        taken = self._microphone.take(pcm, captured_ns)
         self._duck(taken.to_playback)
         for out, sound_out in taken.to_network:
             self._out.send(out, sound_out)

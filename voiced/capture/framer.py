@@ -22,12 +22,12 @@ class Framer:
         self._convert = converter.convert
         self._kept = b""
 
-    def feed(self, pcm: bytes, now: MonoNs) -> list[tuple[MonoNs, bytes]]:
-        """The whole frames that this sound, read `now`, completes, each with when its last sample was captured."""
+    def feed(self, pcm: bytes, captured_ns: MonoNs) -> list[tuple[MonoNs, bytes]]:
+        """The whole frames that this sound completes, each with when its last sample was captured; `captured_ns` is that of the last here."""
         self._kept += self._convert(pcm)
         count = len(self._kept) // self.frame_bytes
         frames = [
-            (MonoNs(now - (count - 1 - n) * self._frame_ns), self._kept[n * self.frame_bytes : (n + 1) * self.frame_bytes])
+            (MonoNs(captured_ns - (count - 1 - n) * self._frame_ns), self._kept[n * self.frame_bytes : (n + 1) * self.frame_bytes])
             for n in range(count)
         ]
         self._kept = self._kept[count * self.frame_bytes :]
@@ -36,6 +36,12 @@ class Framer:
     def forget(self) -> None:
         """What is left of a frame goes, so that no sample of one side of a mute is sent on the other."""
         self._kept = b""
+
+
+def captured(now: MonoNs, behind: int, rate: int) -> MonoNs:
+    """When a sample was captured behind which so many more are readable now. Who was held up reads it late, by 75 ms once; to
+    take that for the time at which it came moved the echo's reference by 5 ms for seconds."""
+    return MonoNs(now - behind * 1_000_000_000 // rate)
 
 
 def wait_ms(readable: int, wanted: int, rate: int) -> float:

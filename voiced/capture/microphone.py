@@ -48,19 +48,19 @@ class Microphone:
         #: So many frames more are not heard: sound from before a mute is still in what processes it.
         self._deaf = 0
 
-    def take(self, pcm: bytes, now: MonoNs) -> Taken:
-        """Sound of the device, read `now`."""
+    def take(self, pcm: bytes, captured_ns: MonoNs) -> Taken:
+        """Sound of the device, the last sample of which was captured then."""
         taken = Taken([], [])
-        for captured_ns, sound in self._framer.feed(pcm, now):
+        for at, sound in self._framer.feed(pcm, captured_ns):
             if self.muted:
-                self._hearing.ignore(captured_ns)
-                taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=True))
+                self._hearing.ignore(at)
+                taken.to_network.append(self._gate.silence(at, len(sound), muted=True))
             elif self._deaf:
                 self._deaf -= 1
-                self._hearing.hear(sound, captured_ns)
-                taken.to_network.append(self._gate.silence(captured_ns, len(sound), muted=False))
+                self._hearing.hear(sound, at)
+                taken.to_network.append(self._gate.silence(at, len(sound), muted=False))
             else:
-                self._hear(sound, captured_ns, taken)
+                self._hear(sound, at, taken)
         return taken
 
     def _hear(self, sound: bytes, captured_ns: MonoNs, taken: Taken) -> None:
