@@ -8,6 +8,7 @@ import pytest
 from tests.audio.echo.echoes import babble, echoed, lowered_db, response
 from voiced.audio.echo.canceller import Canceller
 from voiced.audio.echo.interface import RATE_HZ, Decision, Samples
+from voiced.audio.echo.wire import Aec3
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +134,30 @@ def test_what_rests_while_nothing_plays_makes_no_difference(said: Samples) -> No
         sounds.append(run(canceller, near, np.concatenate((np.full(RATE_HZ, silence, np.float32), babble(6, 1))))[0])
         assert not canceller.idle
     assert np.abs(sounds[0] - sounds[1]).max() < 0.02
+
+
+def test_what_went_by_is_gone_over_in_little_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once it held the process up for four frames at the beginning of each answer."""
+
+    class Counted(Aec3):
+        calls = 0
+
+        def process(self, near: Samples, far: Samples) -> Samples:
+            Counted.calls += 1
+            return super().process(near, far)
+
+    monkeypatch.setattr("voiced.audio.echo.canceller.Aec3", Counted)
+    canceller = Canceller()
+    silent = np.zeros(RATE_HZ, np.float32)
+    run(canceller, babble(8, 1), silent)
+    assert Counted.calls == 0, "nothing plays"
+    far = babble(9, 1)
+    calls, sounding = [], []
+    for at in range(0, RATE_HZ // 2, 320):
+        before = Counted.calls
+        sounding += [d.far_active for d in canceller.process(silent[at : at + 320], far[at : at + 320]).decisions]
+        calls.append(Counted.calls - before)
+    assert all(sounding), "known from the first block on"
+    assert max(calls) <= 4
+    assert calls[10:] == [1] * 15, "then it keeps up"
+    assert sum(calls) == 20 + 25

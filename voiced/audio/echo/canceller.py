@@ -3,6 +3,7 @@
 from collections import deque
 from copy import copy
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,18 @@ from voiced.audio.silero import Silero, together
 _KNOWN_DB = 6.0
 #: Blocks (0.4 s) that are gone over again when the assistant begins: as many as the network and the rhythms of the evidence look back.
 _UNJUDGED = 20
+#: So many of them with each block: done in 0.14 s, when the first echo has just come. All at once held capture up for 60 to 75 ms.
+_AT_ONCE = 4
+
+
+class _Past(NamedTuple):
+    """A block that no one has judged yet."""
+
+    near: Samples
+    left: Samples
+    echo: Samples
+    far: Samples
+    windows: list[tuple[int, float]]  # that it filled: how long ago that was, Silero's opinion
 
 
 class Canceller:
@@ -47,8 +60,7 @@ class Canceller:
         self._judge = Judge(threshold)
         self._last = Decision(0.0, False, False, False)
         self._windowed = 0  # samples that are in no full window yet
-        #: While nothing plays: each block of the microphone, and the windows that it filled (how long ago that was, Silero's opinion).
-        self._unjudged: deque[tuple[Samples, list[tuple[int, float]]]] = deque(maxlen=_UNJUDGED)
+        self._unjudged: deque[_Past] = deque()
         # Frames of 10 ms wait for their block: the sound has to begin that much late.
         waiting = BLOCK - PIECE if frame % BLOCK else 0
         #: Samples by which `sound` and `clear` are behind what came in.
@@ -87,8 +99,7 @@ class Canceller:
         if self._linear.jumps != jumps:
             self._judge.forget()
         self._windowed += BLOCK
-        strict = None if self._linear.idle else self._cancel(near, left, echo, far)
-        decisions = self._alone(near, left) if strict is None else self._together(left, strict)
+        strict, decisions = self._judged(near, left, echo, far)
         self._last = decisions[-1] if decisions else self._last
         wired = self._wire.process(strict, left, echo, self._last.speech)
         self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
@@ -102,34 +113,47 @@ class Canceller:
             self._linear.hold(self._aligner.held - held, self._aligner.past(BLOCK, PAST))
         return far
 
-    def _alone(self, near: Samples, left: Samples) -> list[Decision]:
-        """Nothing plays: Silero's word counts, and all that judges echo rests (of 593 us for 10 ms it took 300 to 370)."""
-        in_left = self._in_left.process(left)
-        windows = [(self._next_window(), likely) for likely in in_left]
-        self._unjudged.append((near, windows))
-        self._in_strict = copy(self._in_left)  # AEC3 would leave the same
-        return [self._judge.decide(log(max(likely, 1e-6) / max(1 - likely, 1e-6)), False) for likely in in_left]
-
-    def _together(self, left: Samples, strict: Samples) -> list[Decision]:
+    def _judged(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> tuple[Samples | None, list[Decision]]:
+        """AEC3's output, None where it rests, and what is decided."""
+        if self._linear.idle:
+            return None, self._alone(near)
+        if self._unjudged:
+            return None, self._catch_up(near, left, echo, far)
+        strict = self._cancel(near, left, echo, far)
         windows = together((self._in_left, self._in_strict), (left, strict))
-        return [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in windows]
+        return strict, [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in windows]
+
+    def _alone(self, near: Samples) -> list[Decision]:
+        """Nothing plays: Silero's word counts, and all that judges echo rests (of 593 us for 10 ms it took 300 to 370)."""
+        nothing = np.zeros(BLOCK, np.float32)
+        likely = self._set_aside(near, near, nothing, nothing)
+        while len(self._unjudged) > _UNJUDGED:
+            self._unjudged.popleft()
+        return [self._judge.decide(log(max(each, 1e-6) / max(1 - each, 1e-6)), False) for each in likely]
+
+    def _catch_up(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> list[Decision]:
+        """The assistant begins: what went by is what this is compared with, and AEC3 would else come with sound of long ago. Until
+        that is done, nobody is suspected."""
+        likely = self._set_aside(near, left, echo, far)
+        for _ in range(min(_AT_ONCE, len(self._unjudged))):
+            past = self._unjudged.popleft()
+            self._cancel(past.near, past.left, past.echo, past.far)
+            for since, opinion in past.windows:
+                self._weigh(since, opinion, opinion)
+        return [Decision(self._last.speech, False, False, True)] * len(likely)
+
+    def _set_aside(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> list[float]:
+        """A block that is not judged now; Silero's opinion of the windows that it filled."""
+        likely = self._in_left.process(left)
+        self._unjudged.append(_Past(near, left, echo, far, [(self._next_window(), each) for each in likely]))
+        self._in_strict = copy(self._in_left)  # AEC3 would leave the same
+        return likely
 
     def _cancel(self, near: Samples, left: Samples, echo: Samples, far: Samples) -> Samples:
         """AEC3's output, and all five sounds as evidence."""
-        if self._unjudged:
-            self._catch_up()
         strict = self._aec3.process(near, far)
         self._evidence.take(near, left, echo, strict, far)
         return strict
-
-    def _catch_up(self) -> None:
-        """The assistant begins: what went by meanwhile is what this is compared with. AEC3 would else come with sound of long ago."""
-        nothing = np.zeros(BLOCK, np.float32)
-        for near, windows in self._unjudged:
-            self._evidence.take(near, near, nothing, self._aec3.process(near, nothing), nothing)
-            for since, likely in windows:
-                self._weigh(since, likely, likely)
-        self._unjudged.clear()
 
     def _next_window(self) -> int:
         """How many samples ago the next full window ended."""
