@@ -96,7 +96,7 @@ def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider
     os.umask(0o077)
     coredump.forbid()
     settings = Settings(config_file, verbose=verbose)
-    say = log.to_stderr(settings.level, os.environ, settings.now.secrets)
+    say = log.to_journal_or_stderr(settings.level, os.environ, settings.now.secrets)
 
     def complain(text: str | None) -> None:
         if text:

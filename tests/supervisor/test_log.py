@@ -1,10 +1,12 @@
 import io
 import os
 import sys
+from collections.abc import Mapping
 
 import pytest
 
 from voiced.messages import Failed, Heartbeat, Publish, Ready, Refusal
+from voiced.supervisor.journald import Journald
 from voiced.supervisor.log import DEBUG, ERROR, INFO, WARNING, Log, is_journal
 
 
@@ -87,3 +89,63 @@ def test_only_the_journals_own_stream_counts() -> None:
         assert not is_journal(env, other.fileno())
         assert not is_journal({}, other.fileno())
     assert not is_journal(env, 10**6)
+
+
+class Entries(Journald):
+    """A journal that keeps what it is told, or is not there."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self.told: list[dict[str, str]] = []
+        self.lost = 0
+        self._there = there
+
+    def send(self, fields: Mapping[str, str]) -> bool:
+        if self._there:
+            self.told.append(dict(fields))
+        return self._there
+
+
+def journalling(entries: Entries, level: int = INFO) -> tuple[Log, io.StringIO]:
+    stream = io.StringIO()
+    return Log(level, stream, journal=True, hidden=("sk-1",), journald=entries), stream
+
+
+def test_the_journal_gets_fields_to_search_by() -> None:
+    entries = Entries()
+    say, stream = journalling(entries)
+    say(ERROR, "network", "no key sk-1", event="failed", code="key_refused")
+    say(INFO, "voiced", "listening")
+    say(DEBUG, "capture", "ready")
+    assert entries.told == [
+        {
+            "MESSAGE": "network: no key ***",
+            "PRIORITY": "3",
+            "SYSLOG_IDENTIFIER": "voiced",
+            "VOICED_PROCESS": "network",
+            "VOICED_EVENT": "failed",
+            "VOICED_CODE": "key_refused",
+        },
+        {"MESSAGE": "listening", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "voiced", "VOICED_PROCESS": "voiced"},
+    ]
+    assert stream.getvalue() == ""
+
+
+def test_no_field_holds_a_secret_or_the_end_of_a_line() -> None:
+    entries = Entries()
+    say, _ = journalling(entries)
+    say(INFO, "network", "x", code="sk-1\nPRIORITY=0")
+    assert entries.told[0]["VOICED_CODE"] == "*** PRIORITY=0"
+
+
+def test_the_journal_is_told_that_it_lost_something() -> None:
+    entries = Entries()
+    entries.lost = 3
+    say, _ = journalling(entries)
+    say(INFO, "network", "x")
+    assert entries.told[0]["VOICED_LOST"] == "3"
+
+
+def test_where_the_journal_s_socket_is_gone_its_stream_is_told() -> None:
+    say, stream = journalling(Entries(there=False))
+    say(ERROR, "capture", "gone", event="failed")
+    assert stream.getvalue() == "<3>capture: gone\n"
