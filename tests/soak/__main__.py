@@ -1,0 +1,152 @@
+"""A day of voiced in minutes: a conversation without a pause, and faults at random.
+
+    python -m tests.soak [--minutes 30] [--seed N] [--only WORD]
+
+The same seed brings the same faults in the same order. At the end there is a table: what was done to it, how soon all worked
+again, which words were lost, and what the processes hold now beyond what they held in the beginning. Exit status 1 where
+anything is not as it should be.
+"""
+
+import argparse
+import random
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+from tests.soak import faults
+from tests.soak.faults import Fault
+from tests.soak.stage import PATIENCE_S, Day, Held, day
+from tests.soak.talk import written
+from voiced.errors import VoicedError
+
+_WORDS_OF_A_TURN = 12
+#: The conversation alone, before what is held is looked at: what is loaded late is loaded by then.
+_SETTLES_S = 20.0
+#: Between two faults.
+_PAUSE_S = (0.5, 4.0)
+#: The part of the day in which processes are replaced; of what they hold, only one that lives on can tell.
+_LETHAL_PART = 0.6
+_GROWTH_KIB = 1024
+
+
+class Outcome(NamedTuple):
+    """`back_s` is from the end of the cause; None where all did not work again, or the fault could not even be brought about."""
+
+    fault: Fault
+    back_s: float | None
+    why: str = ""
+
+    @property
+    def survived(self) -> bool:
+        return not self.why and self.back_s is not None and self.back_s <= self.fault.limit_s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="A day of voiced in minutes, with faults at random.")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", metavar="WORD", help="only faults with this in their names")
+    chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended in order
+    faults.FAULTS = tuple(fault for fault in faults.FAULTS if chosen.only in fault.name)
+    if not faults.FAULTS:
+        parser.error(f"no fault has {chosen.only!r} in its name")
+    with day(chosen.seed) as today:
+        return _live(today, chosen.minutes * 60, random.Random(chosen.seed))
+
+
+def _live(today: Day, length_s: float, chance: random.Random) -> int:
+    since_s = time.monotonic()
+    time.sleep(_SETTLES_S)
+    morning = today.stage.held()
+    supervisor = today.stage.pids()["supervisor"]
+    outcomes = _befall(today, since_s + length_s * _LETHAL_PART, chance, lethal=True)
+    time.sleep(_SETTLES_S)
+    if today.stage.pids()["supervisor"] != supervisor:
+        morning["supervisor"] = today.stage.held()["supervisor"]
+    noon = today.stage.held() | {"supervisor": morning["supervisor"]}
+    outcomes += _befall(today, since_s + length_s, chance, lethal=False)
+    time.sleep(_SETTLES_S)
+    evening = today.stage.held()
+    today.talk.over = True
+    today.talk.join()
+    return _tell(today, outcomes, noon, evening, length_s)
+
+
+def _befall(today: Day, until_s: float, chance: random.Random, *, lethal: bool) -> list[Outcome]:
+    outcomes = []
+    while time.monotonic() < until_s:
+        try:
+            outcomes.append(_one(today, faults.choose(today.stage, chance, lethal=lethal), chance))
+        except IndexError:  # none may be just now
+            time.sleep(1.0)
+            continue
+        outcome = outcomes[-1]
+        took = "not back" if outcome.back_s is None else f"back after {outcome.back_s:.2f} s"
+        note = "" if outcome.survived else f"  ! {outcome.why or 'too late'}"
+        print(f"{time.strftime('%H:%M:%S')} turn {today.talk.number:<6} {outcome.fault.name:<34} {took}{note}", flush=True)
+        time.sleep(chance.uniform(*_PAUSE_S))
+    return outcomes
+
+
+def _one(today: Day, fault: Fault, chance: random.Random) -> Outcome:
+    stage, talk, listener = today
+    confirmed = max(listener.told["user"], default=0)
+    connections = stage.partner.connections
+    talk.disturbed = True
+    why = ""
+    try:
+        ended_ns = fault.inject(stage, chance) or time.monotonic_ns()
+    except (VoicedError, TimeoutError, OSError) as error:
+        why, ended_ns = f"{type(error).__name__}: {error}", time.monotonic_ns()
+    back_s = stage.wait_until_working(ended_ns, connections + fault.reconnects)
+    talk.disturbed = False
+    if back_s is None:
+        raise SystemExit(f"{fault.name}: not back within {PATIENCE_S:g} s\n{stage.status()}\n{stage.daemon.log[-4000:]}")
+    if fault.reconnects and confirmed and not why and f"number {confirmed}," not in stage.partner.told(connections + 1):
+        why = f"the new session was not told number {confirmed}"
+    return Outcome(fault, back_s, why)
+
+
+def _tell(today: Day, outcomes: list[Outcome], before: dict[str, Held], after: dict[str, Held], length_s: float) -> int:
+    print(f"\n{'fault':<34} {'injected':>8} {'survived':>8} {'median':>7} {'worst':>7} {'limit':>6}")
+    for fault in faults.FAULTS:
+        own = [outcome for outcome in outcomes if outcome.fault is fault]
+        if own:
+            took = sorted(outcome.back_s for outcome in own if outcome.back_s is not None)
+            good = sum(outcome.survived for outcome in own)
+            mark = "" if good == len(own) else " !"
+            times = f"{took[len(took) // 2]:6.2f}s {took[-1]:6.2f}s"
+            print(f"{fault.name:<34} {len(own):>8} {good:>8} {times} {fault.limit_s:>5g}s{mark}")
+    survived = sum(outcome.survived for outcome in outcomes)
+    print(f"{'all':<34} {len(outcomes):>8} {survived:>8}")
+    files, said = written(today.stage.state_dir), today.talk.said
+    lost = sorted({number for role in said for number in said[role] - files[role]} | set(today.talk.unheard))
+    turns, answered = len(said["user"]), len(said["assistant"])
+    print(f"\n{turns} turns in {length_s / 60:g} minutes, {turns - answered} answers interrupted; {today.talk.said_again} times a turn was")
+    print("said again because of a fault")
+    print(f"words lost: {len(lost) * _WORDS_OF_A_TURN}" + (f" (turns {lost[:10]})" if lost else ""))
+    grown = _tell_growth(before, after)
+    log = today.stage.daemon.log
+    bugs = [line for line in log.splitlines() if "a bug in" in line or "Traceback" in line]
+    for line in bugs[:10]:
+        print(f"in the log: {line}")
+    print(f"log: {log.count(chr(10))} lines at debug")
+    return 0 if survived == len(outcomes) and not lost and not grown and not bugs else 1
+
+
+def _tell_growth(before: dict[str, Held], after: dict[str, Held]) -> bool:
+    grown = False
+    print(f"\n{'process':<12} {'memory, KiB':>20} {'growth':>7}  {'descriptors':>12} {'growth':>7}")
+    for name, now in after.items():
+        was = before[name]
+        kib, descriptors = now.anonymous_kib - was.anonymous_kib, now.descriptors - was.descriptors
+        grown |= kib > _GROWTH_KIB or descriptors > 0
+        memory, files = f"{was.anonymous_kib} -> {now.anonymous_kib}", f"{was.descriptors} -> {now.descriptors}"
+        print(f"{name:<12} {memory:>20} {kib:>+7}  {files:>12} {descriptors:>+7}")
+    return grown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
