@@ -104,6 +104,11 @@ class ScriptedServer:
         """How many clients were accepted so far."""
         return len(self._clients)
 
+    @property
+    def _client(self) -> socket.socket:
+        """Whom it talks to."""
+        return self._clients[-1]
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -175,19 +180,19 @@ class ScriptedServer:
         """Sends what may be no frame at all. Raises OSError where the client is gone."""
         with self._sending:
             now_ns = time.monotonic_ns()
-            self._clients[-1].sendall(data)
+            self._client.sendall(data)
         return now_ns
 
     def hang_up(self, code: int | None = None, reason: str = "") -> None:
         """Closes with this code; without one, just ends the connection (TCP FIN)."""
         if code is None:
-            _hang_up(self._clients[-1])
+            _hang_up(self._client)
         else:
             self.send_bytes(wire.frame(code.to_bytes(2, "big") + reason.encode(), wire.CLOSE))
 
     def reset(self) -> None:
         """Drops the connection as a machine does that forgot it (TCP RST)."""
-        client = self._clients[-1]
+        client = self._client
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.shutdown(socket.SHUT_RD)  # which nobody sees but the thread that reads; the close that follows it resets
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import sounds
-from tests.scripted_server import Received, Reply, ScriptedServer
+from tests.scripted_server import Manner, Received, Reply, ScriptedServer
 from voicectl import Client
 from voiced.errors import VoicedError
 from voiced.network import events
@@ -26,15 +27,25 @@ _LOOK_S = 0.25
 
 
 class Partner(ScriptedServer):
-    """The server that voiced talks to. Of the microphone's sound it keeps but when the last came: a day of it is gigabytes."""
+    """The server that voiced talks to, in the session that it sends the microphone's sound to. Of that it keeps but when and where
+    the last came: a day of it is gigabytes."""
 
-    sound_ns = 0
+    def __init__(self, manner: Manner) -> None:
+        self.sound_ns = 0
+        self.current = 0
+        self._answering = threading.local()  # whom this thread answers
+        super().__init__(manner)
 
     def _take(self, received: Received) -> None:
+        self._answering.connection = received.connection
         if isinstance(received.event, events.InputAudioAppend):
-            self.sound_ns = received.mono_ns
+            self.sound_ns, self.current = received.mono_ns, received.connection
         else:
             super()._take(received)
+
+    @property
+    def _client(self) -> socket.socket:
+        return self._clients[getattr(self._answering, "connection", self.current) - 1]
 
     def told(self, connection: int) -> str:
         """All the text that a new session was told of the conversation."""
