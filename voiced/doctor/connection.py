@@ -17,14 +17,15 @@ from voiced.errors import ProtocolViolated, ServerUnreachable, VoicedError
 from voiced.network.events import ErrorEvent, SessionCreated, WireMalformed, decode_server
 from voiced.network.link import reconnect
 from voiced.network.link.reach import Target
-from voiced.network.link.wire import Connecting, Wire
+from voiced.network.link.connecting import Connecting
+from voiced.network.link.wire import Wire
 from voiced.network.quote import Quote
 from voiced.secret import Credential, secret_variables
 from voiced.shown import public, secrets_in
 from voiced.supervisor.provider import Provider, with_model
 
 _NS_PER_MS = 1_000_000
-#: A handshake has time-outs of its own, which end sooner (voiced.network.link.wire), but for the key's program before it.
+#: A handshake has time-outs of its own, which end sooner (voiced.network.link.connecting), but for the key's program before it.
 _HANDSHAKE_S = 40.0
 #: As the daemon waits for the first word (voiced.network.hello).
 _HELLO_S = 10.0

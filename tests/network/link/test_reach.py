@@ -20,10 +20,11 @@ from websockets.sync.server import ServerConnection
 from tests.network import proxies
 from tests.network.process import PATIENCE_S, serving
 from voiced.errors import ConfigInvalid, KeyUnavailable, ServerUnreachable, UrlInvalid, VoicedError
+from voiced.network.link import connecting as connecting_module
 from voiced.network.link import reach
-from voiced.network.link import wire as wire_module
+from voiced.network.link.connecting import Connecting
 from voiced.network.link.reach import Target, target
-from voiced.network.link.wire import Connecting, Wire
+from voiced.network.link.wire import Wire
 from voiced.network.quote import Quote
 
 pytestmark = pytest.mark.system
@@ -341,7 +342,7 @@ def test_a_failure_leaves_nothing_open(secure_url: str) -> None:
 
 
 def test_a_server_that_trickles_does_not_hold_us_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire_module, "_HANDSHAKE_S", 0.5)
+    monkeypatch.setattr(connecting_module, "_HANDSHAKE_S", 0.5)
     over = threading.Event()
 
     def trickle(listener: socket.socket) -> None:
@@ -367,7 +368,7 @@ def test_a_server_that_trickles_does_not_hold_us_for_ever(monkeypatch: pytest.Mo
 
 def test_time_that_names_and_addresses_took_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit passes before there is a socket that could be closed."""
-    monkeypatch.setattr(wire_module, "_HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(connecting_module, "_HANDSHAKE_S", 0.1)
     before = descriptors()
     reached = threading.Event()
     real = reach.tcp

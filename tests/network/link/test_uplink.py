@@ -19,7 +19,7 @@ from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
 from voiced.network import outputs
 from voiced.network.hello import Phase
-from voiced.network.link import uplink
+from voiced.network.link import connection, uplink
 from voiced.network.link.uplink import Uplink
 from voiced.network.link.wire import Wire
 from voiced.network.outputs import Output
@@ -87,9 +87,9 @@ class Machine:
         self.out: list[Output] = []
         self.logged: list[str] = []
         self.asleep_s = 0.0
-        monkeypatch.setattr(uplink, "Connecting", self._connecting)
+        monkeypatch.setattr(connection, "Connecting", self._connecting)
         monkeypatch.setattr(uplink, "_time_asleep_ns", lambda: int(self.asleep_s * 1e9))
-        monkeypatch.setattr(uplink, "now_ns", lambda: self.now)
+        monkeypatch.setattr(connection, "now_ns", lambda: self.now)
         monkeypatch.setattr("random.random", lambda: 1.0)
         self.uplink = Uplink(self, self.script.session, Quote("sk-secret"), self._do)  # type: ignore[arg-type]  # what it needs of a Child
         self.uplink.connect()

@@ -27,7 +27,9 @@ from voiced.errors import KeyRefused, ModelRefused, ServerUnreachable, UrlInvali
 from voiced.network import events
 from voiced.network.link import reach
 from voiced.network.link import wire as wire_module
-from voiced.network.link.wire import LONGEST_MESSAGE_BYTES, QUIET_NS, Connecting, ConnectionEnded, Target, Wire, frame
+from voiced.network.link.connecting import Connecting, Target
+from voiced.network.link.frames import LONGEST_MESSAGE_BYTES, frame
+from voiced.network.link.wire import QUIET_NS, ConnectionEnded, Wire
 from voiced.network.quote import Quote
 
 pytestmark = pytest.mark.system

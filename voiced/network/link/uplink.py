@@ -7,104 +7,27 @@ import random
 import time
 from collections.abc import Callable, Iterable
 
-from voiced.child import Child, now_ns
+from voiced.child import Child
 from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
 from voiced.network import events
 from voiced.network.hello import Phase
 from voiced.network.interface import Conversing
 from voiced.network.link import reconnect
+from voiced.network.link.connection import Link
 from voiced.network.link.inbox import Inbox
 from voiced.network.link.reach import target
-from voiced.network.link.wire import Connecting, ConnectionEnded, Wire
+from voiced.network.link.wire import ConnectionEnded
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
 
 #: Events looked at between two looks at the sockets: about 0.5 ms of deltas of 16 KB.
 _EVENTS_AT_A_TIME = 8
-#: How soon output that the socket did not take is tried again.
-_SEND_AGAIN_NS = 5_000_000
+#: On a connection that is to take over: it can wait, and what comes there is looked at at once.
+_FRAMES_OF_THE_NEXT = 16
 _NS_PER_S = 1_000_000_000
 #: A monotonic clock stands still while the machine sleeps, CLOCK_BOOTTIME does not.
 _SLEPT_S = 2.0
-
-
-class Link:
-    """One connection, from the first try to its end."""
-
-    def __init__(self, child: Child, settings: dict[str, object], quote: Quote) -> None:
-        self._child = child
-        self.wire: Wire | None = None
-        self.connecting: Connecting | None = Connecting(target(settings), quote)
-        self._watched = self.connecting.fd
-        child.watch(self._watched)
-
-    def woken(self, fds: set[object]) -> bool:
-        """Whether there is something to do: a handshake that has ended, or something to read."""
-        if self.connecting is not None:
-            return self.connecting.fd in fds
-        return self.wire is not None and self.wire.ended is None and (self.wire.fd in fds or self.wire.more)
-
-    def open(self, now: MonoNs) -> Wire:
-        """The connection whose handshake has ended. Raises the VoicedError that says why there is none."""
-        connecting, self.connecting = self.connecting, None
-        assert connecting is not None
-        self._unwatch()
-        self.wire = connecting.result(now)
-        self._watched = self.wire.fd
-        self._child.watch(self._watched)
-        return self.wire
-
-    def send(self, event: events.ClientEvent) -> None:
-        wire = self.wire
-        if wire is None or wire.ended is not None:
-            return
-        try:
-            wire.send(events.encode(event))
-        except ConnectionEnded as ended:
-            self.end(ended)
-
-    def keep_up(self, now: MonoNs) -> None:
-        """What is due: the rest of the output, a ping."""
-        wire = self.wire
-        if wire is None or wire.ended is not None or not (wire.unsent or now >= wire.wake_ns):
-            return
-        try:
-            wire.send_rest()
-            wire.check(now)
-        except ConnectionEnded as ended:
-            self.end(ended)
-
-    def end(self, ended: ConnectionEnded) -> None:
-        """Nothing more comes or goes; what came is still looked at. A closed socket would be readable for ever."""
-        if self.wire is not None:
-            self.wire.ended = ended
-        self._unwatch()
-
-    def drop(self) -> None:
-        """Leaves, whatever it has come to."""
-        self._unwatch()
-        if self.connecting is not None:
-            self.connecting.abandon()
-            self.connecting = None
-        if self.wire is not None:
-            self.wire.close()
-            self.wire = None
-
-    def _unwatch(self) -> None:
-        if self._watched >= 0:
-            self._child.forget(self._watched)
-            self._watched = -1
-
-    @property
-    def due_ns(self) -> int | None:
-        """When `keep_up` is due."""
-        wire = self.wire
-        if wire is None:
-            return None
-        if wire.more or wire.ended is not None:
-            return 0
-        return now_ns() + _SEND_AGAIN_NS if wire.unsent else wire.wake_ns
 
 
 class Uplink:
@@ -149,19 +72,22 @@ class Uplink:
         if link is not None and link.woken(woken):
             if link.connecting is not None:
                 self._opened(link, now)
-            elif link.wire is not None:
-                self._receive(link, link.wire, now)
+            else:
+                self._receive(link, now)
         if following is not None and following.woken(woken):
             self._read_next(following, now)
 
     def look(self, now: MonoNs) -> None:
         """Hands a few of the events that wait to the session."""
+        if self._link is not None and self._link.floods:
+            self._forget_received()
         for _ in range(self._events_a_turn):
             waiting = self._inbox.take()
             if waiting is None:
                 return
             number, text = waiting
-            self._do(self._session.feed(text, number, now))
+            wanted = self._session.feed(text, number, now)
+            self._do(wanted if self._link is None else self._link.counted(wanted, now))
 
     def keep_up(self, now: MonoNs) -> None:
         """Everything that is due."""
@@ -225,6 +151,9 @@ class Uplink:
         if self._link is not None:
             self._link.drop()
             self._link = None
+        self._forget_received()
+
+    def _forget_received(self) -> None:
         if self._inbox:
             self._inbox.clear()
             self._session.skipped(self._inbox.received)
@@ -238,17 +167,16 @@ class Uplink:
         else:
             self._do(self._session.connected(now, time.time()))
 
-    def _receive(self, link: Link, wire: Wire, now: MonoNs) -> None:
+    def _receive(self, link: Link, now: MonoNs) -> None:
         if self._inbox.full:
+            self._events_a_turn = _EVENTS_AT_A_TIME
             return
-        for text in wire.receive(now):
+        for text in link.receive(now):
             if self._inbox.put(text):
-                self._do(self._session.overtake(text, self._inbox.received, now))
+                self._do(link.counted(self._session.overtake(text, self._inbox.received, now), now))
                 if self._link is not link:  # the session has left it; the rest is void
                     return
-        self._events_a_turn = 1 if wire.flooded else _EVENTS_AT_A_TIME
-        if wire.ended is not None:
-            link.end(wire.ended)
+        self._events_a_turn = 1 if link.flooded else _EVENTS_AT_A_TIME
 
     def _ended(self, ended: ConnectionEnded, now: MonoNs) -> None:
         """The connection is over, and all that it brought was looked at."""
@@ -321,16 +249,13 @@ class Uplink:
             else:
                 self._do(self._session.next_connected(now, time.time()))
             return
-        assert link.wire is not None
-        for text in link.wire.receive(now):
+        for text in link.receive(now, _FRAMES_OF_THE_NEXT):
             if self._next is link:
-                self._do(self._session.next_feed(text, now))
+                self._do(link.counted(self._session.next_feed(text, now), now))
             elif self._link is not link:
                 return
             elif self._inbox.put(text):  # it took over meanwhile
-                self._do(self._session.overtake(text, self._inbox.received, now))
-        if link.wire is not None and link.wire.ended is not None:
-            link.end(link.wire.ended)
+                self._do(link.counted(self._session.overtake(text, self._inbox.received, now), now))
 
     def _next_lost(self, error: VoicedError, now: MonoNs) -> None:
         self.drop_next()

@@ -1,41 +1,28 @@
-"""The WebSocket: websocket-client's handshake and frames, over a socket that never blocks.
+"""An open WebSocket, over a socket that never blocks; how it is opened, `connecting` knows.
 
-What matters here is to empty the socket fast: the library's own `recv` makes a chain of calls and several system calls a
-frame. So the socket is read in pieces of up to 256 KiB, and the library's frame parser is fed from memory (8 us a small
-frame, 12 us one of 16 KB, measured). UTF-8 is left to the JSON decoder, which refuses what is none.
+What matters here is to empty the socket fast, and never to be held up by what is in it: it is read in pieces of up to 256 KiB, and
+looked at a bounded number of frames at a time.
 """
 
 import logging
-import os
 import socket
 import ssl
 import struct
-import threading
 from typing import Any
 
-import websocket
-
-from voiced.errors import ServerUnreachable, VoicedError
-from voiced.network.link import reach
-from voiced.network.link.credentials import KeyCommand, headers
-from voiced.network.link.reach import Target as Target
-from voiced.network.quote import Quote
-from voiced.shown import password_in
+from voiced.network.link.frames import BINARY, CLOSE, NORMAL, PING, PONG, PROTOCOL_ERROR, TEXT, FrameRefused, Frames, frame
 
 _READ_BYTES = 256 << 10
-#: Most that is read before the caller gets a chance to look at its other sockets.
+#: Most that is read before the caller gets a chance to look at its other sockets...
 _SLICE_BYTES = 4 << 20
+#: ... and most frames that are looked at: half a millisecond of empty ones. 4 MiB of those were 17 s, and the process was replaced.
+_FRAMES_AT_A_TIME = 256
 #: More than this at once is a burst: first empty the socket, then look at what came.
 _FLOOD_BYTES = 128 << 10
-#: One message of the server; the longest that makes sense is far below (realtime-protocol 5.3).
-LONGEST_MESSAGE_BYTES = 32 << 20
 #: Unsent output: a turn of a minute that is told again (kept.LONGEST_NS) is 4 MB at once. A server that takes nothing beyond is gone.
 _MOST_UNSENT_BYTES = 6 << 20
-#: From the first byte on to the answer of the upgrade; the steps have time-outs of their own.
-_HANDSHAKE_S = 25.0
 #: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
 QUIET_NS = 20_000_000_000
-_NORMAL, _TOO_BIG, _PROTOCOL = websocket.STATUS_NORMAL, websocket.STATUS_MESSAGE_TOO_BIG, websocket.STATUS_PROTOCOL_ERROR
 
 
 class ConnectionEnded(Exception):
@@ -48,47 +35,6 @@ class ConnectionEnded(Exception):
         self.said = said  # the reason in the server's own words
 
 
-class _NothingMore(Exception):
-    """All bytes that were read are parsed."""
-
-
-class _TooLong(Exception):
-    """A message is longer than we take."""
-
-
-class _Frames(websocket.frame_buffer):
-    """websocket-client's frame parser, fed from memory; it keeps a half frame until `feed` brings the rest."""
-
-    def __init__(self) -> None:
-        self._data: memoryview | bytes = b""
-        self._at = 0
-        super().__init__(self._more, skip_utf8_validation=True)
-
-    def feed(self, data: memoryview) -> None:
-        """Until `recv_frame` has nothing more, `data` must stay as it is."""
-        self._data, self._at = data, 0
-
-    def _more(self, count: int) -> bytes:
-        piece = bytes(self._data[self._at : self._at + count])
-        if not piece:
-            raise _NothingMore
-        self._at += len(piece)
-        return piece
-
-    def recv_strict(self, bufsize: int) -> bytes:
-        end = self._at + bufsize
-        if self.recv_buffer or end > len(self._data):
-            return bytes(super().recv_strict(bufsize))
-        piece = bytes(self._data[self._at : end])  # the usual case, in one go: 4 us a frame instead of 10
-        self._at = end
-        return piece
-
-    def recv_length(self) -> None:
-        super().recv_length()
-        if (self.length or 0) > LONGEST_MESSAGE_BYTES:
-            raise _TooLong
-
-
 class Wire:
     """One open WebSocket."""
 
@@ -97,14 +43,15 @@ class Wire:
         self._socket: socket.socket = connection.sock
         self._socket.setblocking(False)
         self._tls = isinstance(self._socket, ssl.SSLSocket)
-        self._frames = _Frames()
-        self._fragments: bytearray | None = None
+        self._frames = Frames()
         self._space = bytearray(_READ_BYTES)
         self._view = memoryview(self._space)
         self._unsent = bytearray()
         self._received_ns = now_ns
         self._pinged = False
         self.fd = self._socket.fileno()
+        #: What the last `receive` looked at, messages or not, and read.
+        self.frames = self.taken = 0
         #: There may be more to read although the descriptor does not say so.
         self.more = False
         #: The last `receive` found so much that the server is likely to be at it still.
@@ -113,29 +60,31 @@ class Wire:
 
     # in ----------------------------------------------------------------------------------------------------------------
 
-    def receive(self, now_ns: int) -> list[bytes]:
-        """The messages that are there, at most a slice of 4 MiB of them (`more` says whether that left some). When the
-        connection ends, `ended` is set, and what came before is still returned."""
+    def receive(self, now_ns: int, most_frames: int = _FRAMES_AT_A_TIME) -> list[bytes]:
+        """The messages that are there, at most a slice of 4 MiB and so many frames of them (`more` says whether that left some).
+        When the connection ends, `ended` is set, and what came before is still returned."""
         texts: list[bytes] = []
-        self.more = False
-        taken = 0
+        self.frames = self.taken = 0
         try:
-            while taken < _SLICE_BYTES:
+            while True:
+                self.more = self._take(texts, most_frames - self.frames)
+                if self.more or self.taken >= _SLICE_BYTES:
+                    self.more = True
+                    break
                 count = self._read()
-                if not count:
-                    return texts
-                taken += count
-                self._received_ns = now_ns
-                self._pinged = False
-                self._frames.feed(self._view[:count])
-                self._parse(texts)
-                if count < _READ_BYTES and not self._tls:  # TLS hands out a record at a time, of 16 KB at most
-                    return texts
-            self.more = True
+                self.taken += count
+                if count:
+                    self._received_ns = now_ns
+                    self._pinged = False
+                    self._frames.feed(self._view[:count])
+                if count < _READ_BYTES and not (self._tls and count):  # TLS hands out a record at a time, of 16 KB at most
+                    self.more = self._take(texts, most_frames - self.frames)
+                    break
         except ConnectionEnded as ended:
+            self.more = False
             self.ended = ended
         finally:
-            self.flooded = taken >= _FLOOD_BYTES
+            self.flooded = self.more or self.taken >= _FLOOD_BYTES
         return texts
 
     def _read(self) -> int:
@@ -149,53 +98,38 @@ class Wire:
             raise ConnectionEnded(1006, "the server closed the connection without a word")
         return count
 
-    def _parse(self, texts: list[bytes]) -> None:
+    def _take(self, texts: list[bytes], most: int) -> bool:
+        """Looks at what was read; true where there may be more of that."""
         try:
-            while True:
-                frame: Any = self._frames.recv_frame()
-                if frame.opcode == websocket.ABNF.OPCODE_TEXT and frame.fin and self._fragments is None:
-                    texts.append(frame.data)
-                else:
-                    self._other(frame, texts)
-        except _NothingMore:
-            return
-        except _TooLong:
-            self._say_goodbye(_TOO_BIG)
-            raise ConnectionEnded(_TOO_BIG, f"the server sent a message of more than {LONGEST_MESSAGE_BYTES >> 20} MiB") from None
-        except websocket.WebSocketException as error:
-            self._say_goodbye(_PROTOCOL)
-            raise ConnectionEnded(_PROTOCOL, f"the server breaks the WebSocket protocol: {error}") from error
+            found, looked = self._frames.take(most)
+        except FrameRefused as refused:
+            self._say_goodbye(refused.code)
+            why = f"the server sent {refused}" if refused.code != PROTOCOL_ERROR else f"the server breaks the WebSocket protocol: {refused}"
+            raise ConnectionEnded(refused.code, why) from refused
+        self.frames += looked
+        asked: bytes | None = None
+        for opcode, payload in found:
+            if opcode in (TEXT, BINARY):
+                texts.append(payload)
+            elif opcode == PING:
+                asked = payload
+            elif opcode == CLOSE:
+                self._closed(payload)
+        if asked is not None:  # the last of several is enough (RFC 6455, 5.5.3)
+            self._queue(asked, PONG)
+        return looked == most
 
-    def _other(self, frame: Any, texts: list[bytes]) -> None:
-        """Every frame that is no whole text message."""
-        kinds = websocket.ABNF
-        if frame.opcode == kinds.OPCODE_PING:
-            self._queue(frame.data, kinds.OPCODE_PONG)
-        elif frame.opcode == kinds.OPCODE_CLOSE:
-            code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
-            said = frame.data[2:].decode("utf-8", "replace")
-            self._say_goodbye(_NORMAL)
-            raise ConnectionEnded(code, f"the server closed the connection (code {code}{': ' + said if said else ''})", said)
-        elif frame.opcode in (kinds.OPCODE_TEXT, kinds.OPCODE_BINARY, kinds.OPCODE_CONT):
-            self._fragment(frame, texts)
-
-    def _fragment(self, frame: Any, texts: list[bytes]) -> None:
-        if (frame.opcode == websocket.ABNF.OPCODE_CONT) != (self._fragments is not None):
-            raise websocket.WebSocketProtocolException("fragments out of order")
-        if self._fragments is None:
-            self._fragments = bytearray()
-        self._fragments += frame.data
-        if len(self._fragments) > LONGEST_MESSAGE_BYTES:
-            raise _TooLong
-        if frame.fin:
-            texts.append(bytes(self._fragments))
-            self._fragments = None
+    def _closed(self, payload: bytes) -> None:
+        code = struct.unpack("!H", payload[:2])[0] if payload else 1005
+        said = payload[2:].decode("utf-8", "replace")
+        self._say_goodbye(NORMAL)
+        raise ConnectionEnded(code, f"the server closed the connection (code {code}{': ' + said if said else ''})", said)
 
     # out ---------------------------------------------------------------------------------------------------------------
 
     def send(self, text: bytes) -> None:
         """Sends a message, or keeps what the socket won't take until `send_rest`. Raises ConnectionEnded."""
-        self._queue(text, websocket.ABNF.OPCODE_TEXT)
+        self._queue(text, TEXT)
 
     def send_rest(self) -> None:
         """Sends what was left, as far as the socket takes it."""
@@ -231,138 +165,19 @@ class Wire:
         if self._pinged:
             raise ConnectionEnded(1006, f"the server has been silent for {2 * QUIET_NS // 1_000_000_000} s")
         self._pinged = True
-        self._queue(b"", websocket.ABNF.OPCODE_PING)
+        self._queue(b"", PING)
 
     def close(self) -> None:
         """Leaves without waiting for the other side. Nothing can be received any more."""
-        self._say_goodbye(_NORMAL)
+        self._say_goodbye(NORMAL)
         self._connection.shutdown()
-        # The parser and the tracebacks of errors refer in circles, which the collector is late to find: at least without the space.
-        self._frames.feed(memoryview(b""))
+        # The tracebacks of errors refer in circles, which the collector is late to find: at least without the space.
+        self._frames.clear()
         self._view.release()
         self._space = bytearray()
 
     def _say_goodbye(self, code: int) -> None:
         try:
-            self._queue(struct.pack("!H", code), websocket.ABNF.OPCODE_CLOSE)
+            self._queue(struct.pack("!H", code), CLOSE)
         except (ConnectionEnded, OSError, ValueError) as error:
             logging.debug("no farewell to the server: %s", error)
-
-
-def frame(data: bytes, opcode: int) -> bytes:
-    """A whole frame of a client, masked (RFC 6455, 5.2). 5 us for a microphone frame where the library's takes 17: it goes
-    by way of arrays, and 50 a second are most of what an idle session costs."""
-    length = len(data)
-    if length < 126:
-        header = struct.pack("!BB", 0x80 | opcode, 0x80 | length)
-    elif length < 1 << 16:
-        header = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, length)
-    else:
-        header = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, length)
-    key = os.urandom(4)
-    mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-    return header + key + (int.from_bytes(data, "little") ^ mask).to_bytes(length, "little")
-
-
-# the handshake -----------------------------------------------------------------------------------------------------------
-
-
-class _TooLate(Exception):
-    """Nobody waits for this connection any more."""
-
-
-class Connecting:
-    """A handshake in a thread of its own: the key's command, names, TCP, TLS and the upgrade take seconds where the network
-    is bad, and the loop must go on meanwhile. `fd` becomes readable when `result` has something. Then either `result` or
-    `abandon`, once."""
-
-    def __init__(self, target: Target, quote: Quote) -> None:
-        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._target = target
-        self._quote = quote
-        self._lock = threading.Lock()
-        self._abandoned = self._late = self._done = False
-        self._socket: socket.socket | None = None
-        self._command = KeyCommand(target.token_command, quote)
-        self._outcome: Any = ServerUnreachable(f"can't connect to {target.where}")
-        self._thread = threading.Thread(target=self._run, name="connect", daemon=True)
-        self._thread.start()
-
-    def result(self, now_ns: int) -> Wire:
-        """The open connection. Raises the VoicedError that says why there is none. Only when `fd` is readable."""
-        self._thread.join()
-        os.close(self.fd)
-        if isinstance(self._outcome, VoicedError):
-            raise self._outcome
-        return Wire(self._outcome, now_ns)
-
-    def abandon(self) -> None:
-        """Gives it up at once, whatever it has come to; `fd` must not be watched any more. What it has open is closed, at
-        the latest when the step that it is in has timed out."""
-        with self._lock:
-            self._abandoned = True
-            os.close(self.fd)
-            self._hang_up()
-            if self._done and self._socket is not None:
-                self._socket.close()
-        self._command.stop()
-
-    def _run(self) -> None:
-        outcome = self._outcome
-        try:
-            outcome = self._connect()
-        except Exception as error:  # whatever it is, the loop has to hear of it
-            outcome = reach.refusal(TimeoutError() if self._late else error, self._target, self._quote)
-        finally:
-            with self._lock:
-                self._outcome, self._done = outcome, True
-                if self._socket is not None and (self._abandoned or isinstance(outcome, VoicedError)):
-                    self._socket.close()
-                if not self._abandoned:
-                    os.eventfd_write(self.fd, 1)  # come what may, or the loop waits for us for ever
-
-    def _connect(self) -> Any:
-        target = self._target
-        self._quote.hide(target.token)
-        self._quote.hide(password_in(target.proxy))
-        key = self._command.key() if target.token_command else target.token
-        limit = threading.Timer(_HANDSHAKE_S, self._time_out)  # a server may say a byte every nine seconds
-        limit.daemon = True
-        limit.start()
-        try:
-            plain = self._hold(reach.tcp(target))
-            secure = self._hold(reach.tls(plain, target))
-            if isinstance(secure, ssl.SSLSocket):
-                secure.do_handshake()
-            return websocket.create_connection(
-                target.url,
-                socket=secure,
-                header=headers(target.auth, key),
-                suppress_origin=True,
-                redirect_limit=0,  # or our key would follow to wherever the server points
-                skip_utf8_validation=True,
-                enable_multithread=False,
-            )
-        finally:
-            limit.cancel()
-
-    def _hold(self, opened: socket.socket) -> socket.socket:
-        """From now on this is what is closed."""
-        with self._lock:
-            self._socket = opened
-            if self._abandoned or self._late:
-                raise _TooLate
-        return opened
-
-    def _time_out(self) -> None:
-        with self._lock:
-            self._late = True
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Wakes the thread from what it waits for on its socket."""
-        if self._socket is not None:
-            try:
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not TLS's own, which would pull its state from under the thread
-            except OSError as error:
-                logging.debug("it was closed already: %s", error)
