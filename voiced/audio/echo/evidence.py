@@ -4,19 +4,15 @@ Microphone (d), what the linear canceller leaves (e) and takes out (y), AEC3's o
 bands: an echo that is known shows in y and is missing in e; the user shows in e more than y can leave behind.
 """
 
-from math import log, log10
+from math import log, log10, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import RATE_HZ, WINDOW, Samples
 
 _EDGES_HZ = (100, 250, 400, 600, 850, 1150, 1500, 1950, 2500, 3200, 4100, 5300, 7000)
 BANDS = len(_EDGES_HZ) - 1
-_EDGES = np.array([hz * WINDOW // RATE_HZ for hz in _EDGES_HZ])
-#: Shape (bins, BANDS): which bins add up to which band.
-_IN_BANDS = ((np.arange(WINDOW // 2 + 1)[:, None] >= _EDGES[:-1]) & (np.arange(WINDOW // 2 + 1)[:, None] < _EDGES[1:])).astype(np.float32)
 #: Numbers of each band, and numbers of the whole; in this order in a piece of evidence.
 KINDS = 7
 SINGLES = 19
@@ -37,127 +33,181 @@ _FLOOR_UP = 0.1  # dB a window by which the noise floor may rise: 3 dB/s
 #: Windows over which the rise and fall of two sounds is compared, and over which the microphone is held against the echo.
 _RHYTHMS = (4, 12)
 _SPANS = (3, 6, 12)
-_LASTS = [count - 1 for count in _SPANS]
+_KEPT = max(*_RHYTHMS, *_SPANS)
 
 
 class Evidence:
-    """Keeps the last moments of all five sounds, and what is normal for the echo left over."""
+    """Keeps the last moments of all five sounds, and what is normal for the echo left over.
+
+    What costs is not the arithmetic but each step of it, the more so in a process that has slept: hence few of them, over many numbers.
+    """
 
     def __init__(self) -> None:
+        # Rows: x, d, e, y, a, of which the windows end where they were taken.
         self._past: Samples = np.zeros((5, WINDOW + 2 * BLOCK), np.float32)
-        self._products: Samples = np.zeros((6, WINDOW // 2 + 1), np.float32)  # spectra: the powers of all five; what d and y have in common
-        self._far = np.full((_ECHOING, BANDS), _NOTHING)
-        self._expected = np.full(BANDS, _NOTHING)
-        self._left_db = np.zeros(BANDS)  # what is normally left of an expected echo
-        self._floor_db: NDArray[np.float64] | None = None
-        self._cancelled = np.full(2, _NOTHING)
+        # Spectra, real and imaginary parts side by side: what d and y have in common, and the powers of x, d, e, y, a.
+        self._products: Samples = np.zeros((6, WINDOW + 2), np.float32)
+        # The same in bands, then the expected echo and the far end that could be heard now.
+        self._powers: Samples = np.full((8, BANDS), _NOTHING, np.float32)
+        self._far: Samples = np.full((_ECHOING, BANDS), _NOTHING, np.float32)
+        self._windows = 0
+        self._kinds: Samples = np.zeros((KINDS, BANDS), np.float32)
+        self._left_db: Samples = np.zeros(BANDS, np.float32)  # what is normally left of an expected echo
+        self._floor_db: Samples = np.full(BANDS, np.inf, np.float32)
+        self._cancelled = (_NOTHING, _NOTHING)
         self._far_windows = 0
-        # The last windows, shape (4, windows, bands): e, y, a, d in dB; and powers of e, y, what d and y have in common, d.
-        self._levels: NDArray[np.float64] | None = None
-        self._powers = np.zeros(0)
+        # The last windows, shape (2, 4, windows, bands): e, y, a, d in dB; and powers of e, y, what d and y have in common, d.
+        self._recent: Samples = np.zeros((2, 4, _KEPT, BANDS), np.float32)
 
     def take(self, near: Samples, left: Samples, echo: Samples, strict: Samples, far: Samples) -> None:
         """A block of each."""
-        self._past[:, :-BLOCK] = self._past[:, BLOCK:]
-        for row, sound in enumerate((near, left, echo, strict, far)):
-            self._past[row, -BLOCK:] = sound
+        past = self._past
+        past[:, :-BLOCK] = past[:, BLOCK:]
+        past[0, -BLOCK:] = far
+        past[1, -BLOCK:] = near
+        past[2, -BLOCK:] = left
+        past[3, -BLOCK:] = echo
+        past[4, -BLOCK:] = strict
 
     def weigh(self, since: int, likely_left: float, likely_strict: float) -> Samples:
         """Shape (SIZE,): of the window that ended `since` samples ago, with Silero's opinion of it in e and in a."""
         end = self._past.shape[1] - since
-        spectra = np.fft.rfft(self._past[:, end - WINDOW : end] * _HANN, axis=1)
-        np.square(np.abs(spectra), out=self._products[:5])
-        self._products[5] = (spectra[0] * np.conj(spectra[2])).real
-        in_bands = (self._products @ _IN_BANDS).astype(np.float64)
-        power, together = in_bands[:5], in_bands[5]
-        power += _NOTHING
-        d, e, y, _, x = power
-        together /= np.sqrt(d * y)
-        self._far[:-1] = self._far[1:]
-        self._far[-1] = x
-        echoing = self._far.max(axis=0)
-        self._expected = np.maximum(y, _FADING * self._expected)
-        db = 10 * np.log10(np.concatenate((power[:4], (self._expected, echoing))))
-        left, echo, strict, over_far = np.minimum(np.maximum(db[_OVER] - db[_UNDER], _LEAST), _MOST)
-        excess, above = self._follow(db[1], db[1] - db[4], y)
-        bands = (above / 20, left / 10, echo / 10, strict / 10, excess / 10, together, over_far / 10)
-        singles = self._singles(d, e, x, echoing, self._past[1:4:2, end - _HEARD : end], likely_left, likely_strict)
-        near = above - left
-        self._recall(np.stack((above, near + echo, near + strict, near)), together)
-        return np.concatenate((*bands, singles, *(self._alike(count) for count in _RHYTHMS), self._explained())).astype(np.float32)
+        self._listen(self._past[:, end - WINDOW : end])
+        db = np.log10(self._powers[2:])
+        db *= 10
+        kinds = self._kinds  # above, left, echo, strict, excess, together, over_far
+        ratio = db[1] - db[4]
+        np.subtract(db[1:4], db[0], out=kinds[1:4])
+        np.subtract(ratio, self._left_db, out=kinds[4])
+        np.subtract(db[0], db[5], out=kinds[6])
+        self._follow(kinds[4])
+        self._floor_db += _FLOOR_UP
+        np.minimum(self._floor_db, db[1], out=self._floor_db)
+        np.subtract(db[1], self._floor_db, out=kinds[0])
+        np.maximum(kinds, _LEAST, out=kinds)
+        np.minimum(kinds, _MOST, out=kinds)
+        piece: Samples = np.empty(SIZE, np.float32)
+        np.multiply(kinds, _SCALE, out=piece[: KINDS * BANDS].reshape(KINDS, BANDS))
+        self._recall(kinds)
+        piece[KINDS * BANDS :] = (
+            *self._singles(likely_left, likely_strict),
+            *_voiced(self._past[2::2, end - _HEARD : end]),
+            *self._history(),
+        )
+        return piece
 
-    def _follow(
-        self, e_db: NDArray[np.float64], ratio_db: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """By how many dB e is above what an echo normally leaves, and above the noise. `ratio_db`: of e to the expected echo."""
-        excess = np.minimum(np.maximum(ratio_db - self._left_db, -20), 30)
-        self._left_db += np.where(y > 100 * _NOTHING, np.where(ratio_db > self._left_db, _UP, -_DOWN), 0)
-        self._left_db = np.minimum(np.maximum(self._left_db, -35), 10)
-        self._floor_db = e_db if self._floor_db is None else np.minimum(self._floor_db + _FLOOR_UP, e_db)
-        return excess, np.minimum(e_db - self._floor_db, 60)
+    def _listen(self, windows: Samples) -> None:
+        """The powers of a window in bands, what is expected of the echo, and what d and y have in common."""
+        spectra = np.fft.rfft(windows * _HANN).astype(np.complex64, copy=False).view(np.float32)
+        np.square(spectra, out=self._products[1:])
+        np.multiply(spectra[1], spectra[3], out=self._products[0])
+        powers = self._powers
+        np.matmul(self._products, _IN_BANDS, out=powers[:6])
+        powers[1:6] += _NOTHING
+        common = np.multiply(powers[2], powers[4])
+        np.sqrt(common, out=common)
+        np.divide(powers[0], common, out=self._kinds[5])
+        self._far[self._windows % _ECHOING] = powers[1]
+        self._windows += 1
+        self._far.max(axis=0, out=powers[7])
+        powers[6] *= _FADING
+        np.maximum(powers[4], powers[6], out=powers[6])
 
-    def _recall(self, levels: NDArray[np.float64], together: NDArray[np.float64]) -> None:
+    def _follow(self, excess: Samples) -> None:
+        """What an echo normally leaves, where there is one. `excess`: by how many dB more is left now."""
+        step = np.where(excess > 0, _RISE, _FALL)
+        step *= self._powers[4] > 100 * _NOTHING
+        self._left_db += step
+        np.maximum(self._left_db, -35, out=self._left_db)
+        np.minimum(self._left_db, 10, out=self._left_db)
+
+    def _recall(self, kinds: Samples) -> None:
         """Of this window: e, y, a and d in dB, and what d and y have in common."""
-        powers = 10 ** (levels / 10)
-        powers[2] = together * np.sqrt(powers[1] * powers[3])
-        if self._levels is None:
-            count = max(*_RHYTHMS, *_SPANS)
-            self._levels, self._powers = np.repeat(levels[:, None], count, axis=1), np.repeat(powers[:, None], count, axis=1)
-        for past, new in ((self._levels, levels), (self._powers, powers)):
-            past[:, :-1] = past[:, 1:]
-            past[:, -1] = new
+        levels: Samples = np.empty((2, 4, BANDS), np.float32)
+        decibels, powers = levels
+        np.subtract(kinds[0], kinds[1], out=decibels[3])
+        np.add(decibels[3], kinds[2:4], out=decibels[1:3])
+        decibels[0] = kinds[0]
+        np.multiply(decibels, _PER_DB, out=powers)
+        np.exp(powers, out=powers)
+        np.multiply(powers[1], powers[3], out=powers[2])
+        np.sqrt(powers[2], out=powers[2])
+        powers[2] *= kinds[5]
+        recent = self._recent
+        if self._windows == 1:
+            recent[:] = levels[:, :, None]
+        recent[:, :, :-1] = recent[:, :, 1:]
+        recent[:, :, -1] = levels
 
-    def _alike(self, count: int) -> NDArray[np.float64]:
-        """How much e, a and d rise and fall as the expected echo does, -1 to 1. What a wrong path leaves does, the user does not:
-        of all numbers these helped most (cross entropy 0.19 -> 0.16)."""
-        assert self._levels is not None
-        levels = self._levels[:, -count:]
-        rhythms = (levels - levels.sum(axis=1, keepdims=True) / count).reshape(4, -1)
-        alike = rhythms @ rhythms.T
-        sizes = alike.diagonal() + 50
-        return np.asarray((alike[1] / np.sqrt(sizes * sizes[1]))[_BESIDE_ECHO])
+    def _history(self) -> list[float]:
+        """How much e, a and d rise and fall as the expected echo does, -1 to 1, over each of _RHYTHMS. What a wrong path leaves does, the
+        user does not: of all numbers these helped most (cross entropy 0.19 -> 0.16). Then the echo's share in the microphone against what
+        it should be: 1 where the path is right, whoever talks, near 0 after a jump (two-path, feature b); and what is left of the
+        microphone."""
+        of_windows = np.matmul(_OF_WINDOWS, self._recent)
+        rhythms, over = of_windows[0, :, :_VARIED], of_windows[1, :, _VARIED:]
+        products: Samples = np.empty((2, 4, _VARIED, BANDS), np.float32)
+        np.multiply(rhythms, rhythms[1], out=products[0])
+        np.square(rhythms, out=products[1])
+        sums = (products.reshape(8, -1) @ _OF_RHYTHMS).T.reshape(len(_RHYTHMS), 2, 4).tolist()
+        alike = [common[n] / sqrt((sizes[n] + 50) * (sizes[1] + 50)) for common, sizes in sums for n in _BESIDE_ECHO]
+        left, expected, common, _ = (over / (over[3] + _LITTLE)).sum(axis=2).tolist()
+        short, middle, long = (min(max(seen / (should + 0.03), -1), 2) for seen, should in zip(common, expected, strict=True))
+        return [*alike, short, middle, log10(min(max(left[1] / BANDS, 1e-3), 4)), long]
 
-    def _explained(self) -> NDArray[np.float64]:
-        """The echo's share in the microphone against what it should be: 1 where the path is right, whoever talks, near 0 after a jump
-        (two-path, feature b); and what is left of the microphone."""
-        over = self._powers[:, ::-1].cumsum(axis=1)[:, _LASTS]
-        left, expected, common, _ = (over / (over[3] + 1e-9)).sum(axis=2)
-        short, middle, long = np.minimum(np.maximum(common / (expected + 0.03), -1), 2)
-        unexplained = log10(min(max(left[1] / BANDS, 1e-3), 4))
-        return np.array((short, middle, unexplained, long))
-
-    def _singles(
-        self,
-        d: NDArray[np.float64],
-        e: NDArray[np.float64],
-        x: NDArray[np.float64],
-        echoing: NDArray[np.float64],
-        heard: Samples,
-        likely_left: float,
-        likely_strict: float,
-    ) -> NDArray[np.float64]:
-        sounds = x.sum() > 1000 * _NOTHING
-        self._far_windows += int(sounds)
-        if sounds:
-            self._cancelled += 0.03 * (np.array([d.sum(), e.sum()]) - self._cancelled)
-        heard_x, could_echo = float(x.sum()), float(echoing.sum())
-        of_all = (
+    def _singles(self, likely_left: float, likely_strict: float) -> tuple[float, ...]:
+        _, heard_x, d, e, _, _, _, could_echo = self._powers.sum(axis=1).tolist()
+        if heard_x > 1000 * _NOTHING:
+            self._far_windows += 1
+            of_d, of_e = self._cancelled
+            self._cancelled = of_d + 0.03 * (d - of_d), of_e + 0.03 * (e - of_e)
+        return (
             _logit(likely_left) / 3,
             _logit(likely_strict) / 3,
             _single_db(self._cancelled[1] / self._cancelled[0], -30, 3) / 10,
             log10(1 + self._far_windows / 10) - 1,
             _single_db(could_echo / _NOTHING, 0, 90) / 30 - 2,
             _single_db(heard_x / could_echo, -60, 0) / 20,
-            _single_db(float(d.sum()) / _NOTHING, 0, 90) / 30 - 2,
+            _single_db(d / _NOTHING, 0, 90) / 30 - 2,
         )
-        return np.concatenate((of_all, _voiced(heard)))
+
+
+def _column(*numbers: float) -> Samples:
+    return np.array(numbers, np.float32)[:, None]
+
+
+def _in_bands() -> Samples:
+    """Shape (2 * bins, BANDS): which bins, real and imaginary parts, add up to which band."""
+    edges = np.array([hz * WINDOW // RATE_HZ for hz in _EDGES_HZ])
+    bins = np.arange(WINDOW + 2)[:, None] // 2
+    return ((bins >= edges[:-1]) & (bins < edges[1:])).astype(np.float32)
+
+
+def _of_windows() -> Samples:
+    """Shape (numbers, windows): of the last windows of each of _RHYTHMS, by how much each is above their mean; sums over _SPANS."""
+    rows = np.zeros((_VARIED + len(_SPANS), _KEPT), np.float32)
+    at = 0
+    for count in _RHYTHMS:
+        rows[at : at + count, -count:] = np.eye(count) - 1 / count
+        at += count
+    for row, count in zip(rows[at:], _SPANS, strict=True):
+        row[-count:] = 1
+    return rows
 
 
 _HANN = np.hanning(WINDOW).astype(np.float32)
-#: Levels that are compared: e, y and a to d; d to the far end. With bounds in dB.
-_OVER, _UNDER = [1, 2, 3, 0], [0, 0, 0, 5]
-_LEAST, _MOST = np.array([[-30.0], [-40], [-40], [-40]]), np.array([[6.0], [10], [6], [30]])
-_BESIDE_ECHO = [0, 2, 3]
+_IN_BANDS = _in_bands()
+_VARIED = sum(_RHYTHMS)
+_OF_WINDOWS = _of_windows()
+#: Shape (_VARIED * BANDS, rhythms): what belongs to which.
+_OF_RHYTHMS = np.repeat(np.eye(len(_RHYTHMS), dtype=np.float32), [count * BANDS for count in _RHYTHMS], axis=0)
+_BESIDE_ECHO = (0, 2, 3)
+#: In the order of kinds: bounds, and what makes numbers of about one of them.
+_LEAST, _MOST = _column(0, -30, -40, -40, -20, -100, -40), _column(60, 6, 10, 6, 30, 100, 30)
+_SCALE = _column(0.05, 0.1, 0.1, 0.1, 0.1, 1, 0.1)
+_RISE, _FALL = np.float32(_UP), np.float32(-_DOWN)
+_PER_DB = np.float32(log(10) / 10)
+_LITTLE = np.float32(1e-9)
 
 
 def _single_db(ratio: float, least: float, most: float) -> float:
@@ -174,8 +224,9 @@ _LAGS = np.concatenate(([0], np.arange(_PITCH.start, _PITCH.stop)))
 _TO_LAGS = (np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) / 512).astype(np.float32)
 
 
-def _voiced(heard: Samples) -> NDArray[np.float64]:
+def _voiced(heard: Samples) -> list[float]:
     """How periodic each sound is at the pitch of a voice, 0 to 1: coughs and knocks are not."""
-    spectra = np.fft.rfft(heard, 1024, axis=1)[:, _VOICE]
-    correlation = np.square(np.abs(spectra)) @ _TO_LAGS
-    return np.asarray(correlation[:, 1:].max(axis=1) / (correlation[:, 0] + 1e-9))
+    size = np.abs(np.fft.rfft(heard, 1024)[:, _VOICE])
+    correlation = (size * size) @ _TO_LAGS
+    highest = correlation[:, 1:].max(axis=1)
+    return [most / (power + 1e-9) for most, power in zip(highest.tolist(), correlation[:, 0].tolist(), strict=True)]
