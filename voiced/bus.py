@@ -25,7 +25,7 @@ from voiced import messages
 from voiced.errors import RuntimeDirUnusable, SocketFailed
 
 if TYPE_CHECKING:  # pathlib costs 6 ms, which voicectl can do without
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from voiced.messages import Message
@@ -174,6 +174,8 @@ class Sender:
                 # Not send_multipart: its loop costs as much again, 50 times a second.
                 self.socket.send(header, _FIRST_OF_TWO)
                 self.socket.send(sound, zmq.DONTWAIT)
+#: Called with what goes over the bus: whether it was sent, the message, bytes of sound. `voiced.flight` puts itself here.
+tap: Callable[[bool, Message, int], None] | None = None
         except zmq.Again:
             self.dropped += 1
             return False
@@ -196,6 +198,8 @@ class Broadcaster(Sender):
                 frame = self.socket.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return gone
+        if tap is not None:
+            tap(True, message, len(sound) if sound else 0)
             if frame[:1] == b"\x01":
                 self.listeners += 1
             else:
@@ -215,7 +219,10 @@ class Receiver:
             header, *sound = self.socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
-        return messages.decode(header), sound[0] if sound else b""
+        message, pcm = messages.decode(header), sound[0] if sound else b""
+        if tap is not None:
+            tap(False, message, len(pcm))
+        return message, pcm
 
     def drain(self, limit: int) -> Iterator[tuple[Message, bytes]]:
         """At most `limit` waiting messages, so that a burst can't keep the caller from its other sockets."""

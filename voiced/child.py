@@ -26,6 +26,7 @@ from typing import Any
 
 import msgpack
 
+from voiced import flight
 from voiced.bus import FAMILY, Broadcaster, Bus, Poller, Receiver, Sender
 from voiced.errors import ControlError, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
@@ -158,6 +159,7 @@ def now_ns() -> MonoNs:
 def run(name: str, body: Callable[[Child], None], urgency: Urgency = Urgency.ORDINARY) -> int:
     """Runs a child process from first to last; returns its exit status."""
     claim(urgency)
+    flight.record(os.environ)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # wherever it comes from: the supervisor stops us in order
     child = Child(name, read_settings(), os.environ["VOICED_RUNTIME_DIR"])

@@ -18,7 +18,8 @@ class Books:
     disk that refuses, or of what can't be priced."""
 
     def __init__(self, config: Config, directory: Path | None, wall_s: float, complain: Callable[[str | None], None]) -> None:
-        self._directory, self._complain = directory, complain
+        #: Of voiced's state; None where nothing can be kept.
+        self.directory, self._complain = directory, complain
         self._config = config
         self._journal = Journal(*self._kept, config["memory.resume_min"] * _S_PER_MIN, wall_s)
         self._ledger = Ledger(directory, config.table("prices"), config["cost.daily_cap_usd"], wall_s)
@@ -33,12 +34,16 @@ class Books:
     @property
     def _kept(self) -> tuple[Path | None, int]:
         """Where what is said is written down, and for how many days it stays there."""
-        return self._directory if self._config["memory.keep"] else None, self._config["memory.days"]
+        return self.directory if self._config["memory.keep"] else None, self._config["memory.days"]
 
     # what was said ---------------------------------------------------------------------------------------------------
 
     def said(self, turn: Mapping[str, Any], wall_s: float) -> None:
         self._complain(self._journal.add(dict(turn), wall_s))
+
+    def saying(self, words: Mapping[str, Any]) -> None:
+        """The assistant's words as they come, of a `transcript.assistant` event."""
+        self._journal.begun(words["item_id"], words["text"], final=words["final"])
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -50,7 +55,7 @@ class Books:
     @property
     def record_dir(self) -> str:
         """Where the wire may be written down; "" = nowhere."""
-        allowed = self._directory if self._config["allow.recording"] else None
+        allowed = self.directory if self._config["allow.recording"] else None
         return str(allowed / "recordings") if allowed else ""
 
     @property

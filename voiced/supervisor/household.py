@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from voiced.bus import Family, Poller
 from voiced.child import LOG_LEVEL, STOP
 from voiced.errors import BadArgument, NotNow
+from voiced.flight import Ring
 from voiced.messages import Log, Message, MessageMalformed, Order, Ready
 from voiced.supervisor import log
 from voiced.supervisor.member import Member
@@ -95,6 +96,10 @@ class Household:
     def details(self) -> dict[str, Mapping[str, Any]]:
         """By name, what those that are ready told of themselves."""
         return {name: member.detail for name, member in self.members.items() if member.detail is not None}
+
+    def flights(self) -> dict[str, Ring]:
+        """By name, what they said on the bus lately."""
+        return {name: member.flight for name, member in self.members.items() if member.flight is not None}
 
     # settings and orders ---------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from voiced.errors import BY_CODE, InternalError, MachineError
+from voiced.flight import Ring
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
 from voiced.supervisor.processes import OF_THE_MOMENT, PUSH_TO_TALK, VOLUME, Row, World
@@ -21,6 +22,8 @@ class Member:
         self.row = row
         self.life = Lifecycle(row.limits)
         self.child: Spawned | None = None
+        #: What it, or the last that lived it, said on the bus lately.
+        self.flight: Ring | None = None
         #: Why it can't go on, in its own words.
         self.failure: Failed | None = None
         self.last_line = ""
@@ -101,6 +104,7 @@ class Member:
             self.failure, self.last_line = None, ""
             self.connected, self.given, self.detail = False, None, None
             self.child = Spawned(self.row.module, self._env if self.row.online else without_proxies(self._env))
+            self.flight = self.child.flight
         elif action is Action.ASK:
             self._ask(self.name)
         elif self.child is not None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import voiced
+from voiced import flight
 from voiced.child import settings_frame
 
 #: A line without an end is cut here.
@@ -44,15 +45,21 @@ class Spawned:
     what it started goes with it."""
 
     def __init__(self, module: str, env: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            process_group=0,
-            bufsize=0,
-        )
+        #: What it said on the bus lately; outlives it.
+        self.flight, descriptor = flight.shared()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**env, flight.VARIABLE: str(descriptor)},
+                process_group=0,
+                bufsize=0,
+                pass_fds=(descriptor,),
+            )
+        finally:
+            os.close(descriptor)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._settings = self._process.stdin

@@ -16,6 +16,7 @@ from voiced.secret import secret_variables
 from voiced.supervisor import log
 from voiced.supervisor.books import Books
 from voiced.supervisor.earcons import MUTED, Earcons
+from voiced.supervisor.flights import Flights
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
 from voiced.supervisor.notify import Notifier
@@ -34,6 +35,7 @@ _LONGEST_WAIT_MS = 60_000.0
 #: Orders: the microphone is let in, or not until the wake word; a short sound; the end of a duck.
 EARS, EARCON, RAISE = "ears", "earcon", "raise"
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ASK_SIGNAL = signal.SIGUSR1
 _METERED = ("capture", "playback")
 #: The conversation's own comings and goings are for events, not for a log.
 _LOGGED_STATES = ("connecting", "offline", "failed", "muted", "asleep")
@@ -64,6 +66,7 @@ class Supervisor:
         self._status_changed = False
         self._metered = False  # somebody looks at `level` events
         self._earcons = Earcons()
+        self._flights = Flights(books.directory, lambda line: self._say(log.WARNING, SELF, line))
         self._ears_open: bool | None = None  # None: no wake word is waited for
 
         self._poller = Poller()
@@ -87,7 +90,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Runs until told to stop. Raises what kept the daemon from starting. Leaves no process behind, whatever happens."""
-        signals = SignalPipe(_END_SIGNALS)
+        signals = SignalPipe((*_END_SIGNALS, _ASK_SIGNAL))
         self._poller.watch(signals.reader)
         told_muted = self._status.muted
         try:
@@ -118,6 +121,7 @@ class Supervisor:
             self._household.kill_and_reap()
             signals.close()
             self._requests.socket.close(linger=200)  # the answer to `shutdown` may still be on its way
+            self._flights.wait()
             self._bus.close()
         if self._fatal is not None:
             raise self._fatal
@@ -251,6 +255,14 @@ class Supervisor:
         """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
         return not (self._was_ready or member.begun)
 
+            given_up = member.state is State.GIVEN_UP
+            if given_up or (member.state is State.BACKOFF and not member.life.blameless and not member.lacks_something):
+                self._record_flight(member.name, f"the {member.name} process died: {reason}", always=given_up)
+
+    def _record_flight(self, name: str, why: str, *, always: bool) -> None:
+        file = self._flights.write(name, why, self._household.flights(), self._now(), always=always)
+        if file is not None:
+            self._say(log.INFO, SELF, f"what went over the bus in the 30 s before: {file}", event="flight", file=str(file))
     def dismissed(self, member: Member) -> None:
         self._emit(self._status.dismissed(member.name))
 
@@ -298,7 +310,9 @@ class Supervisor:
     # the end ---------------------------------------------------------------------------------------------------------
 
     def _signalled(self, number: int) -> None:
-        if self._household.stopping:
+        if number == _ASK_SIGNAL:
+            self._record_flight(SELF, "asked for by SIGUSR1", always=True)
+        elif self._household.stopping:
             self._household.kill()  # asked twice
         else:
             self._stop(signal.Signals(number).name)
