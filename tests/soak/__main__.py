@@ -14,8 +14,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from tests.soak import faults
-from tests.soak.faults import Fault
+from tests.soak.faults import FAULTS, Deck, Fault
 from tests.soak.stage import PATIENCE_S, Day, Held, day
 from tests.soak.talk import written
 from voiced.errors import VoicedError
@@ -49,24 +48,24 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORD", help="only faults with this in their names")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended in order
-    faults.FAULTS = tuple(fault for fault in faults.FAULTS if chosen.only in fault.name)
-    if not faults.FAULTS:
+    among = tuple(fault for fault in FAULTS if chosen.only in fault.name)
+    if not among:
         parser.error(f"no fault has {chosen.only!r} in its name")
     with day(chosen.seed) as today:
-        return _live(today, chosen.minutes * 60, random.Random(chosen.seed))
+        return _live(today, among, chosen.minutes * 60, random.Random(chosen.seed))
 
 
-def _live(today: Day, length_s: float, chance: random.Random) -> int:
+def _live(today: Day, among: tuple[Fault, ...], length_s: float, chance: random.Random) -> int:
     since_s = time.monotonic()
     time.sleep(_SETTLES_S)
     morning = today.stage.held()
     supervisor = today.stage.pids()["supervisor"]
-    outcomes = _befall(today, since_s + length_s * _LETHAL_PART, chance, lethal=True)
+    outcomes = _befall(today, Deck(among, chance), since_s + length_s * _LETHAL_PART, chance)
     time.sleep(_SETTLES_S)
     if today.stage.pids()["supervisor"] != supervisor:
         morning["supervisor"] = today.stage.held()["supervisor"]
     noon = today.stage.held() | {"supervisor": morning["supervisor"]}
-    outcomes += _befall(today, since_s + length_s, chance, lethal=False)
+    outcomes += _befall(today, Deck(tuple(fault for fault in among if not fault.lethal), chance), since_s + length_s, chance)
     time.sleep(_SETTLES_S)
     evening = today.stage.held()
     today.talk.over = True
@@ -74,19 +73,16 @@ def _live(today: Day, length_s: float, chance: random.Random) -> int:
     return _tell(today, outcomes, noon, evening, length_s)
 
 
-def _befall(today: Day, until_s: float, chance: random.Random, *, lethal: bool) -> list[Outcome]:
-    outcomes = []
+def _befall(today: Day, deck: Deck, until_s: float, chance: random.Random) -> list[Outcome]:
+    outcomes: list[Outcome] = []
     while time.monotonic() < until_s:
-        try:
-            outcomes.append(_one(today, faults.choose(today.stage, chance, lethal=lethal), chance))
-        except IndexError:  # none may be just now
-            time.sleep(1.0)
+        time.sleep(chance.uniform(*_PAUSE_S))
+        if (fault := deck.draw()) is None:  # each has to wait
             continue
-        outcome = outcomes[-1]
+        outcomes.append(outcome := _one(today, fault, chance))
         took = "not back" if outcome.back_s is None else f"back after {outcome.back_s:.2f} s"
         note = "" if outcome.survived else f"  ! {outcome.why or 'too late'}"
-        print(f"{time.strftime('%H:%M:%S')} turn {today.talk.number:<6} {outcome.fault.name:<34} {took}{note}", flush=True)
-        time.sleep(chance.uniform(*_PAUSE_S))
+        print(f"{time.strftime('%H:%M:%S')} turn {today.talk.number:<6} {fault.name:<34} {took}{note}", flush=True)
     return outcomes
 
 
@@ -104,14 +100,14 @@ def _one(today: Day, fault: Fault, chance: random.Random) -> Outcome:
     talk.disturbed = False
     if back_s is None:
         raise SystemExit(f"{fault.name}: not back within {PATIENCE_S:g} s\n{stage.status()}\n{stage.daemon.log[-4000:]}")
-    if fault.reconnects and confirmed and not why and f"number {confirmed}," not in stage.partner.told(connections + 1):
+    if fault.reconnects and confirmed and not why and not stage.partner.was_told(confirmed, connections + 1, fault.limit_s):
         why = f"the new session was not told number {confirmed}"
     return Outcome(fault, back_s, why)
 
 
 def _tell(today: Day, outcomes: list[Outcome], before: dict[str, Held], after: dict[str, Held], length_s: float) -> int:
     print(f"\n{'fault':<34} {'injected':>8} {'survived':>8} {'median':>7} {'worst':>7} {'limit':>6}")
-    for fault in faults.FAULTS:
+    for fault in FAULTS:
         own = [outcome for outcome in outcomes if outcome.fault is fault]
         if own:
             took = sorted(outcome.back_s for outcome in own if outcome.back_s is not None)

@@ -199,18 +199,25 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-def choose(stage: Stage, chance: random.Random, *, lethal: bool) -> Fault:
-    """Any that may be: no process is replaced so often that it has to be given up."""
-    now_s = time.monotonic()
+class Deck:
+    """Faults in an order by chance, each once before any comes again; one that may not be just now waits for its turn."""
 
-    def may_be(fault: Fault) -> bool:
-        rested = fault.of is None or now_s - stage.replaced_s[fault.of] > _STABLE_S
-        return rested and (lethal or not fault.lethal)
+    def __init__(self, among: tuple[Fault, ...], chance: random.Random) -> None:
+        self._among, self._chance = among, chance
+        self._cards: list[Fault] = []
+        #: When a process was last replaced: one that never runs for long is given up, as it should be.
+        self._replaced_s = dict.fromkeys(PROCESSES, 0.0)
 
-    fault = chance.choice([fault for fault in FAULTS if may_be(fault)])
-    if fault.of is not None:
-        stage.replaced_s[fault.of] = now_s
-    return fault
+    def draw(self) -> Fault | None:
+        now_s = time.monotonic()
+        self._cards = self._cards or self._chance.sample(self._among, len(self._among))
+        for fault in self._cards:
+            if fault.of is None or now_s - self._replaced_s[fault.of] > _STABLE_S:
+                self._cards.remove(fault)
+                if fault.of is not None:
+                    self._replaced_s[fault.of] = now_s
+                return fault
+        return None
 
 
 def _until(happened: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:

@@ -53,8 +53,6 @@ class Stage:
         self.mode, self.volume = "vad", 100
         self.daemon = Daemon(self._settings(), sound.env)
         self._reader: subprocess.Popen[bytes] | None = None
-        #: When a process was last replaced: one that never runs for long is given up, as it should be.
-        self.replaced_s = dict.fromkeys(PROCESSES, 0.0)
         self.listen_to_microphone()
 
     def _settings(self) -> str:

@@ -47,12 +47,18 @@ class Partner(ScriptedServer):
     def _client(self) -> socket.socket:
         return self._clients[getattr(self._answering, "connection", self.current) - 1]
 
-    def told(self, connection: int) -> str:
-        """All the text that a new session was told of the conversation."""
-        creates = [
-            each.event for each in list(self.received) if each.connection == connection and isinstance(each.event, events.ItemCreate)
-        ]
-        return " ".join(part.text or part.transcript or "" for event in creates for part in event.item.content or ())
+    def was_told(self, number: int, since_connection: int, within_s: float) -> bool:
+        """Whether a session that began since then was told of that turn."""
+        try:
+            self._wait(lambda: f"number {number}," in self._told(since_connection), within_s, "it was not told")
+        except TimeoutError:
+            return False
+        return True
+
+    def _told(self, since_connection: int) -> str:
+        later = [each.event for each in self.received if each.connection >= since_connection]
+        parts = [part for event in later if isinstance(event, events.ItemCreate) for part in event.item.content or ()]
+        return " ".join(part.text or part.transcript or "" for part in parts)
 
 
 class Listener(threading.Thread):
