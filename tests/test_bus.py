@@ -1,10 +1,11 @@
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zmq import POLLOUT
+from zmq import POLLOUT, Again
 
 from voiced import bus
 from voiced.bus import (
@@ -163,6 +164,58 @@ def test_a_subscription_takes_effect_when_it_is_read(ends: tuple[Bus, Bus]) -> N
     assert stream.socket.poll(_PATIENCE_MS)
     assert stream.next() == (b"state", False)
     assert stream.next() is None
+
+
+def test_an_envelope_of_too_many_frames_is_no_request(ends: tuple[Bus, Bus]) -> None:
+    requests = Requests(ends[0].bind(CONTROL))
+    ends[1].connect(CONTROL).send_multipart([b"hop"] * 1000 + [b"body"])
+    assert requests.socket.poll(_PATIENCE_MS)
+    arrived = requests.next()
+    assert arrived is not None
+    assert (len(arrived[0]), arrived[1]) == (16, b"")
+
+
+def test_a_client_that_floods_and_reads_nothing_is_made_to_wait(ends: tuple[Bus, Bus]) -> None:
+    requests = Requests(ends[0].bind(CONTROL))
+    client = ends[1].connect(CONTROL)
+    client.sndtimeo = 300
+    sent = 0
+    with contextlib.suppress(Again):
+        while sent < 10_000:
+            client.send(bytes(1 << 16))
+            sent += 1
+    assert sent < 300
+    while requests.next() is not None:
+        pass
+
+
+def test_only_the_subscriber_that_does_not_keep_up_misses_something(ends: tuple[Bus, Bus]) -> None:
+    stream = EventStream(ends[0].bind(EVENTS))
+    ends[1].connect(EVENTS, topics=("state",))  # never read
+    reader = ends[1].connect(EVENTS, topics=("state",))
+    for _ in range(2):
+        assert stream.socket.poll(_PATIENCE_MS)
+        assert stream.next() == (b"state", True)
+    missed = 0
+    for number in range(10_000):
+        missed += not stream.publish("state", b"%d" % number + bytes(1000))
+        assert reader.poll(_PATIENCE_MS)
+        assert int(reader.recv_multipart()[1].rstrip(b"\0")) == number
+    assert 0 < missed < 10_000 - EVENTS.high_water
+
+
+def test_subscriptions_to_what_can_not_be_are_passed_over(ends: tuple[Bus, Bus]) -> None:
+    stream = EventStream(ends[0].bind(EVENTS))
+    subscriber = ends[1].connect(EVENTS, topics=(*(f"junk{number}" for number in range(150)), "state"))
+    taken = None
+    while taken is None:
+        assert stream.socket.poll(_PATIENCE_MS)
+        taken = stream.next(lambda topic: b"state".startswith(topic))
+    assert taken == (b"state", True)
+    stream.publish("junk1", b"x")
+    stream.publish("state", b"y")
+    assert subscriber.poll(_PATIENCE_MS)
+    assert subscriber.recv_multipart() == [b"state", b"y"]
 
 
 def test_goodbyes_are_noticed(ends: tuple[Bus, Bus]) -> None:

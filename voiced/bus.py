@@ -1,4 +1,4 @@
-"""The only importer of zmq in the daemon: where the sockets are, who binds which, and typed sockets over them.
+"""What the daemon knows of zmq, beside `voiced.doors`: where the sockets are, who binds which, and typed sockets over them.
 
 Everything is an ipc socket in one runtime directory (0700) that only the user may enter.
 
@@ -36,6 +36,8 @@ _LONGEST_SOCKET_PATH = 107
 
 #: Who starts before the one that binds tries again. libzmq's 100-200 ms were heard: the first reply waited for them.
 _RECONNECT_MS = 5
+#: A client's daemon may be away for a day, or send it away: its tries get rarer, up to this.
+_STRANGER_MS = 2000
 
 
 class Endpoint(NamedTuple):
@@ -50,16 +52,23 @@ class Endpoint(NamedTuple):
     largest: int = -1
     #: What is sent while nobody has bound it is dropped at once, else kept for whoever does.
     fleeting: bool = False
+    #: Most messages of each peer that wait to be read by who binds it; None is as `high_water`. Then the peer has to wait.
+    unread: int | None = None
 
 
 #: Of what strangers may send: far above what is answered, so that whoever exceeds that is told.
-LARGEST_BYTES = 4 << 20
+LARGEST_BYTES = 2 << 20
+#: Of a subscription: topics are short.
+_LARGEST_SUBSCRIPTION = 512
+#: Who connects and says nothing is hung up on after this; libzmq would wait for 30 s.
+_HANDSHAKE_MS = 5000
 #: What the wake word sends along in one go, 1.5 s in frames of 10 ms, fits at either end of the socket; and there is what the
 #: kernel holds between. Stale speech in it is the reader's to drop, by `captured_ns`.
 _MIC_FRAMES_KEPT = 200
 
-CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 1000, LARGEST_BYTES)
-EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, LARGEST_BYTES)
+#: What a client that floods us, and reads no answer, may cost: 16 requests and 200 answers.
+CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 200, LARGEST_BYTES, unread=16)
+EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, _LARGEST_SUBSCRIPTION)
 FAMILY = Endpoint("family", zmq.ROUTER, zmq.DEALER, 0)
 MICROPHONE = Endpoint("microphone", zmq.PULL, zmq.PUSH, _MIC_FRAMES_KEPT)
 REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)
@@ -121,10 +130,16 @@ class Bus:
         self._sockets = [*(other for other in self._sockets if not other.closed), socket]
         socket.linger = 0
         socket.sndhwm = endpoint.high_water
-        socket.rcvhwm = endpoint.high_water
+        socket.rcvhwm = endpoint.high_water if endpoint.unread is None or not binding else endpoint.unread
         if binding:
             socket.maxmsgsize = endpoint.largest
+            socket.handshake_ivl = _HANDSHAKE_MS
+            # Beside the directory, which others can't enter: the kernel says who connects (SO_PEERCRED). Root may; it can be us anyway.
+            for user in {os.geteuid(), 0}:
+                socket.setsockopt(zmq.IPC_FILTER_UID, user)
         socket.reconnect_ivl = _RECONNECT_MS
+        if endpoint in (CONTROL, EVENTS):
+            socket.reconnect_ivl_max = _STRANGER_MS
         socket.immediate = endpoint.fleeting
         if identity is not None:
             socket.identity = identity.encode()
@@ -144,7 +159,11 @@ class Bus:
 
     def goodbyes(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         """A socket that becomes readable when the peer of `socket` goes away."""
-        monitor: zmq.Socket[bytes] = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        return self.monitor(socket, zmq.EVENT_DISCONNECTED)
+
+    def monitor(self, socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
+        """A socket that tells these events of another's connections, as zmq_socket_monitor(3) packs them."""
+        monitor: zmq.Socket[bytes] = socket.get_monitor_socket(events)
         self._sockets.append(monitor)  # one that is left open lets term() wait for ever
         return monitor
 
@@ -155,6 +174,8 @@ class Bus:
 
 
 _FIRST_OF_TWO = int(zmq.DONTWAIT) | int(zmq.SNDMORE)
+#: Called with what goes over the bus: whether it was sent, the message, bytes of sound. `voiced.flight` puts itself here.
+tap: Callable[[bool, Message, int], None] | None = None
 
 
 class Sender:
@@ -174,11 +195,11 @@ class Sender:
                 # Not send_multipart: its loop costs as much again, 50 times a second.
                 self.socket.send(header, _FIRST_OF_TWO)
                 self.socket.send(sound, zmq.DONTWAIT)
-#: Called with what goes over the bus: whether it was sent, the message, bytes of sound. `voiced.flight` puts itself here.
-tap: Callable[[bool, Message, int], None] | None = None
         except zmq.Again:
             self.dropped += 1
             return False
+        if tap is not None:
+            tap(True, message, len(sound) if sound else 0)
         return True
 
 
@@ -198,8 +219,6 @@ class Broadcaster(Sender):
                 frame = self.socket.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return gone
-        if tap is not None:
-            tap(True, message, len(sound) if sound else 0)
             if frame[:1] == b"\x01":
                 self.listeners += 1
             else:
@@ -254,6 +273,10 @@ class Family:
         return name, int(pid) if pid.isdecimal() else 0, messages.decode(frames[0] if frames else b"")
 
 
+#: Frames of an envelope: each proxy on the way adds one, REQ an empty one.
+_MOST_HANDS = 16
+
+
 class Requests:
     """The daemon's end of the control socket. An envelope is what leads an answer back: the peer's routing id and
     whatever stood before the body, the empty delimiter of a REQ among it."""
@@ -262,16 +285,21 @@ class Requests:
         self.socket = socket
 
     def next(self) -> tuple[tuple[bytes, ...], bytes] | None:
-        """The next envelope and body, None where nothing waits."""
+        """The next envelope and body, None where nothing waits. Of one that passed through more hands than `_MOST_HANDS` the
+        body is empty, which is answered as no request; so much of its envelope leads back."""
         try:
             *envelope, body = self.socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
-        return tuple(envelope), body
+        return (tuple(envelope), body) if len(envelope) <= _MOST_HANDS else (tuple(envelope[:_MOST_HANDS]), b"")
 
     def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
         """Never waits; a client that is gone does not get it."""
         self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
+
+
+#: One that goes on for ever must not keep us.
+_NOTES_AT_ONCE = 100
 
 
 class Subscription(NamedTuple):
@@ -286,24 +314,33 @@ class EventStream:
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self.socket = socket
         socket.setsockopt(zmq.XPUB_MANUAL, 1)
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
 
-    def next(self) -> Subscription | None:
-        """The next subscription, now in effect; None where nothing waits."""
-        while True:
+    def next(self, may_be: Callable[[bytes], bool] = lambda topic: True) -> Subscription | None:
+        """The next subscription, now in effect; None where nothing waits. Those to topics that can't be are passed over, and
+        what a subscriber says otherwise."""
+        for _ in range(_NOTES_AT_ONCE):
             try:
-                frames = self.socket.recv_multipart(zmq.DONTWAIT)
+                note, *more = self.socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return None
-            note = frames[0]
-            if len(frames) == 1 and note[:1] in (b"\x00", b"\x01"):  # else a subscriber talks; nobody listens
-                break
-        wanted = note[:1] == b"\x01"
-        self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
-        return Subscription(note[1:], wanted)
+            if not more and note[:1] in (b"\x00", b"\x01") and may_be(note[1:]):
+                wanted = note[:1] == b"\x01"
+                self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
+                return Subscription(note[1:], wanted)
+        return None
 
-    def publish(self, topic: str, body: bytes) -> None:
-        """Never waits; a subscriber that lags by more than the high water mark loses it."""
-        self.socket.send_multipart((topic.encode(), body), zmq.DONTWAIT)
+    def publish(self, topic: str, body: bytes) -> bool:
+        """Never waits; a subscriber that lags by more than the high water mark loses it, and then this is False."""
+        frames = (topic.encode(), body)
+        try:
+            self.socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:  # to nobody, so that we know of it
+            self.socket.setsockopt(zmq.XPUB_NODROP, 0)
+            self.socket.send_multipart(frames, zmq.DONTWAIT)
+            self.socket.setsockopt(zmq.XPUB_NODROP, 1)
+            return False
+        return True
 
 
 class Poller:

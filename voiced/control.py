@@ -22,6 +22,8 @@ from voiced.errors import (
 PROTOCOL = 1
 LONGEST_REQUEST_BYTES = 1 << 20
 _REQUIRED = object()
+#: Commands a second: of a wheel that turns the volume, but not of a script that runs wild; and of what reads files or starts processes.
+OFTEN, SELDOM = 50.0, 2.0
 
 
 class Arg(NamedTuple):
@@ -51,6 +53,8 @@ class Command(NamedTuple):
     doc: str
     result: str
     args: tuple[Arg, ...] = ()
+    #: Carried out so many times a second, and ten times that at once; who asks more often is refused. None is without limit.
+    often: float | None = OFTEN
 
 
 _TEXT = Arg("text", str, "what to say", most=20_000)
@@ -59,8 +63,8 @@ _APPROVED = Arg("approved", bool, "whether it may be called", True, words=("yes"
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("ping", "supervisor", "Ask whether the daemon is there.", "version, pid, protocol"),
-        Command("status", "supervisor", "Show the whole state.", "the status map"),
+        Command("ping", "supervisor", "Ask whether the daemon is there.", "version, pid, protocol", often=None),
+        Command("status", "supervisor", "Show the whole state.", "the status map", often=None),
         Command("mute", "capture", "Switch the microphone off: no sample of it leaves the capture process.", "muted"),
         Command("unmute", "capture", "Switch the microphone on.", "muted"),
         Command("toggle_mute", "capture", "Switch the microphone on or off.", "muted"),
@@ -82,7 +86,7 @@ COMMANDS: dict[str, Command] = {
             "volume",
             (Arg("level", int, "0 to 150; left out: only show it", None, least=0, most=150),),
         ),
-        Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output"),
+        Command("devices", "capture", "List the input and output devices, and which are in use.", "input, output", often=SELDOM * 5),
         Command(
             "transcript",
             "network",
@@ -110,13 +114,20 @@ COMMANDS: dict[str, Command] = {
             "accepted",
             (Arg("approval_id", str, "the request's, from the event", most=512), _APPROVED),
         ),
-        Command("reload", "supervisor", "Read the settings anew; say what changed, and what needs a restart.", "changed, restart"),
+        Command(
+            "reload",
+            "supervisor",
+            "Read the settings anew; say what changed, and what needs a restart.",
+            "changed, restart",
+            often=SELDOM,
+        ),
         Command(
             "profile",
             "supervisor",
             "Switch to a profile of the settings, or list them.",
             "profile, profiles, restart",
             (Arg("name", str, "its name; `none` for the settings as they are", None, most=200),),
+            SELDOM,
         ),
         Command(
             "record",
@@ -124,8 +135,16 @@ COMMANDS: dict[str, Command] = {
             "Write what goes over the wire to a file, without secrets and sound, for a bug report.",
             "recording, path",
             (Arg("on", bool, "whether to", words=("on", "off")),),
+            SELDOM,
         ),
-        Command("restart", "supervisor", "Restart one process.", "process", (Arg("process", str, "its name, as in `status`", most=40),)),
+        Command(
+            "restart",
+            "supervisor",
+            "Restart one process.",
+            "process",
+            (Arg("process", str, "its name, as in `status`", most=40),),
+            SELDOM,
+        ),
         Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping"),
         Command("describe", "supervisor", "Describe every command, event and field.", "protocol, commands, events"),
     )
@@ -139,7 +158,7 @@ class Topic(NamedTuple):
 
 
 #: Of the status map.
-STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage")
+STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage", "events")
 
 EVENTS: dict[str, Topic] = {
     topic.name: topic

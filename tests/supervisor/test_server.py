@@ -1,6 +1,9 @@
 """The control and event sockets of a real daemon, from clients of every kind."""
 
+import contextlib
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import msgpack
@@ -12,8 +15,8 @@ from hypothesis import strategies as st
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
 from voiced import control
-from voiced.bus import LARGEST_BYTES, Requests
-from voiced.supervisor.server import ControlServer
+from voiced.bus import LARGEST_BYTES, EventStream, Requests
+from voiced.supervisor.server import ControlServer, EventServer
 
 pytestmark = pytest.mark.system
 _PATIENCE_MS = 8000
@@ -163,6 +166,75 @@ def test_a_bug_of_ours_is_an_answer_and_a_line() -> None:
     [(id, error)] = requests.answers
     assert (id, error.code) == (7, "internal")
     assert lines == ["a bug in voiced, in a request: KeyError: 'oops'; please report this"]
+
+
+def test_a_script_that_runs_wild_is_refused_and_the_others_served(clients: Clients, ready_daemon: Daemon) -> None:
+    client = clients.connect(ready_daemon, zmq.DEALER)
+    client.rcvhwm = 0
+    for id in range(800):
+        client.send(msgpack.packb({"id": id, "cmd": "volume"}))
+    other = clients.connect(ready_daemon, zmq.REQ)
+    assert ask(other, {"cmd": "devices"})["ok"]
+    answers = [received(client) for _ in range(800)]
+    assert {answer["id"] for answer in answers} == set(range(800))
+    served = sum(answer["ok"] for answer in answers)
+    assert 500 <= served < 800
+    assert {answer["error"]["code"] for answer in answers if not answer["ok"]} == {"not_now"}
+
+
+def test_a_client_that_reads_no_answer_does_not_hold_up_the_others(clients: Clients, ready_daemon: Daemon) -> None:
+    client = clients.connect(ready_daemon, zmq.DEALER)
+    client.rcvhwm, client.sndtimeo = 1, 2000
+    for _ in range(3000):
+        client.send(msgpack.packb({"cmd": "describe"}))
+    assert ask(clients.connect(ready_daemon, zmq.REQ), {"cmd": "ping"})["ok"]
+
+
+def test_a_program_that_forgets_to_close_its_clients_is_sent_away(home: Path) -> None:
+    with running.daemon(home) as daemon, daemon.wait_until_ready().client() as client, contextlib.ExitStack() as stack:
+        for _ in range(800):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(daemon.runtime / "control"))
+        daemon.wait_for_log("more are sent away")
+        assert client.ping()["pid"] == daemon.process.pid
+        stack.close()
+        daemon.wait_for_log("more may come again")
+        with daemon.client() as another:
+            assert another.ping()["pid"] == daemon.process.pid
+        assert daemon.log().count("clients are connected to the control socket") == 2
+
+
+def test_events_that_a_subscriber_missed_are_counted_and_told_of_twice() -> None:
+    class Stream:
+        """In place of a socket: every second event is missed by somebody, as long as it is slow."""
+
+        def __init__(self) -> None:
+            self.slow, self.sent = True, 0
+
+        def publish(self, topic: str, body: bytes) -> bool:
+            self.sent += 1
+            return not self.slow or self.sent % 2 == 0
+
+    stream, lines = Stream(), list[str]()
+    server = EventServer(cast(EventStream, stream), dict, lines.append)
+    for _ in range(10):
+        server.publish("state", {})
+    assert (server.figures["missed"], len(lines)) == (5, 1)
+    assert "does not keep up" in lines[0]
+    stream.slow = False
+    server.publish("state", {})
+    assert server.deadline_s is not None
+    server.keep_time(server.deadline_s - 0.1)
+    assert len(lines) == 1
+    server.keep_time(server.deadline_s)
+    assert lines[1:] == ["the subscribers to the events keep up again; 5 were missed"]
+    assert (server.deadline_s, server.figures["missed"]) == (None, 5)
+
+
+def test_status_counts_subscriptions_and_what_was_missed(clients: Clients, ready_daemon: Daemon) -> None:
+    event(clients.subscribe(ready_daemon, "nonsense", "status"))
+    figures = ask(clients.connect(ready_daemon, zmq.REQ), {"cmd": "status"})["result"]["events"]
+    assert figures["subscriptions"] >= 1
+    assert figures["missed"] == 0
 
 
 def test_a_child_that_gives_no_answer_is_a_timeout(clients: Clients, ready_daemon: Daemon) -> None:

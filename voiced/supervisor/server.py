@@ -1,14 +1,17 @@
 """The control socket and the event socket: whatever arrives is answered or dropped, and we live on."""
 
+import resource
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from voiced import control
-from voiced.bus import EventStream, Requests
-from voiced.control import Request, RequestRefused
-from voiced.errors import CONTROL_BY_CODE, ControlError, InternalControlError, TimedOut, Unavailable
+from voiced.bus import Bus, EventStream, Poller, Requests
+from voiced.control import Command, Request, RequestRefused
+from voiced.doors import Door
+from voiced.errors import CONTROL_BY_CODE, ControlError, InternalControlError, NotNow, TimedOut, Unavailable
 from voiced.messages import Answer, Order, Refusal
+from voiced.rate import Rate
 
 #: Shorter than voicectl's own 5 s, so that a client learns who did not answer.
 ORDER_LIMIT_S = 4.5
@@ -16,6 +19,15 @@ ORDER_LIMIT_S = 4.5
 _REQUESTS_AT_ONCE = 64
 
 _BUG = InternalControlError("a bug in voiced; its log says more")
+
+#: Clients of each of the two sockets. Each costs a descriptor and 60 KiB.
+_MOST_PEERS = 500
+#: More are of no use to us, and dear to programs that close them all one by one.
+_DESCRIPTORS = 8192
+#: Descriptors for everything but clients.
+_OF_OURS = 200
+#: So long after the last event that somebody missed they all count as keeping up.
+_KEEPS_UP_S = 10.0
 
 Envelope = tuple[bytes, ...]
 
@@ -50,6 +62,7 @@ class ControlServer:
         self._finish = finish
         self._complain = complain
         self._pending: dict[int, _Pending] = {}
+        self._rates = {command.name: Rate(command.often, 10 * command.often) for command in control.COMMANDS.values() if command.often}
         self._last_order = 0
 
     def receive(self, now_s: float) -> None:
@@ -66,6 +79,7 @@ class ControlServer:
         try:
             request = control.parse_request(body)
             id = request.id
+            self._admit(request.command, now_s)
             self._dispatch(envelope, request, now_s)
         except RequestRefused as refused:
             self._requests.reply(envelope, control.pack_refusal(refused.id, refused.error))
@@ -74,6 +88,12 @@ class ControlServer:
         except Exception as error:  # the fence: a bug of ours costs one client its answer, not everybody the daemon
             self._complain(f"a bug in voiced, in a request: {type(error).__name__}: {error}; please report this")
             self._requests.reply(envelope, control.pack_refusal(id, _BUG))
+
+    def _admit(self, command: Command, now_s: float) -> None:
+        """Or a script that runs wild would keep a process from its sound, and fill the log."""
+        rate = self._rates.get(command.name)
+        if rate is not None and not rate.allows(now_s):
+            raise NotNow(f"too many {command.name} requests: {rate.per_s:g} a second are carried out; try again")
 
     def _dispatch(self, envelope: Envelope, request: Request, now_s: float) -> None:
         command = request.command
@@ -117,28 +137,63 @@ class ControlServer:
 
 
 class EventServer:
-    """Numbers and publishes events; greets whoever subscribes to `status` with a snapshot of it."""
+    """Numbers and publishes events; greets whoever subscribes to `status` with a snapshot of it.
 
-    def __init__(self, stream: EventStream, snapshot: Callable[[], dict[str, Any]]) -> None:
+    A subscriber that does not keep up misses some, and sees gaps in their numbers. `complain` takes a line for the log when
+    that begins and when it is over.
+    """
+
+    def __init__(self, stream: EventStream, snapshot: Callable[[], dict[str, Any]], complain: Callable[[str], None]) -> None:
         self._stream = stream
         self._snapshot = snapshot
+        self._complain = complain
         self._seq = 0
         self._subscribers: dict[bytes, int] = {}
+        #: Events that a subscriber missed, since the start.
+        self.missed = 0
+        self._missed_before = 0
+        self._missed_last_s: float | None = None
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The `events` field of `status`."""
+        return {"subscriptions": sum(self._subscribers.values()), "missed": self.missed}
 
     def receive(self) -> None:
         """Takes new subscriptions. A `status` snapshot is the first thing that those to it get."""
-        while (subscription := self._stream.next()) is not None:
+        newcomers = False
+        for _ in range(_REQUESTS_AT_ONCE):
+            subscription = self._stream.next(_may_be)
+            if subscription is None:
+                break
             count = self._subscribers.get(subscription.topic, 0) + (1 if subscription.wanted else -1)
             if count > 0:
                 self._subscribers[subscription.topic] = count
             else:
                 self._subscribers.pop(subscription.topic, None)
-            if subscription.wanted and b"status".startswith(subscription.topic):
-                self.publish("status", self._snapshot())
+            newcomers |= subscription.wanted and b"status".startswith(subscription.topic)
+        if newcomers:
+            self.publish("status", self._snapshot())
 
     def publish(self, topic: str, data: dict[str, Any]) -> None:
         self._seq += 1
-        self._stream.publish(topic, control.pack_event(self._seq, time.time(), data))
+        if self._stream.publish(topic, control.pack_event(self._seq, time.time(), data)):
+            return
+        if self._missed_last_s is None:
+            self._missed_before = self.missed
+            self._complain("a subscriber to the events does not keep up, and misses some: it should read more, or subscribe to less")
+        self.missed += 1
+        self._missed_last_s = time.monotonic()
+
+    def keep_time(self, now_s: float) -> None:
+        """Tells when a time of missed events is over."""
+        if (due_s := self.deadline_s) is not None and due_s <= now_s:
+            self._missed_last_s = None
+            self._complain(f"the subscribers to the events keep up again; {self.missed - self._missed_before} were missed")
+
+    @property
+    def deadline_s(self) -> float | None:
+        return None if self._missed_last_s is None else self._missed_last_s + _KEEPS_UP_S
 
     def publish_status(self) -> None:
         """The status map, which is dear to make, where anybody listens."""
@@ -148,3 +203,36 @@ class EventServer:
     def wanted(self, topic: str, by_name: str = "") -> bool:
         """Whether anybody listens to it, who asked for what begins with `by_name`."""
         return any(topic.encode().startswith(prefix) and prefix.startswith(by_name.encode()) for prefix in self._subscribers)
+
+
+class Doors:
+    """The doors of both sockets.
+
+    `complain` takes a line for the log when more clients than it has room for are sent away, and when that is over."""
+
+    def __init__(self, bus: Bus, poller: Poller, requests: Requests, stream: EventStream, complain: Callable[[str], None]) -> None:
+        most = min(_MOST_PEERS, (_descriptors() - _OF_OURS) // 4)  # as many again may come in before we look
+        self._doors = {"control": Door(bus, requests.socket, most), "events": Door(bus, stream.socket, most)}
+        for door in self._doors.values():
+            poller.watch(door.monitor)
+        self._complain = complain
+
+    def look(self) -> None:
+        for name, door in self._doors.items():
+            if door.look():
+                now = "more are sent away; what forgets to close them?" if door.crowded else "more may come again"
+                self._complain(f"{door.peers} clients are connected to the {name} socket: {now}")
+
+
+def _descriptors() -> int:
+    """How many we may have, by now as many as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(hard, _DESCRIPTORS) if hard != resource.RLIM_INFINITY else _DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+def _may_be(topic: bytes) -> bool:
+    """Whether events can begin so: a subscription to what will never come would only cost memory."""
+    return any(name.encode().startswith(topic) for name in control.EVENTS)

@@ -23,7 +23,7 @@ from voiced.supervisor.notify import Notifier
 from voiced.supervisor.policy import State
 from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
 from voiced.supervisor.provider import Provider
-from voiced.supervisor.server import ControlServer, EventServer
+from voiced.supervisor.server import ControlServer, Doors, EventServer
 from voiced.supervisor.settings import Settings
 from voiced.supervisor.signals import SignalPipe
 from voiced.supervisor.spawn import child_environment, figures
@@ -84,7 +84,8 @@ class Supervisor:
         self._control = ControlServer(
             self._requests, self._serve, self._household.order, self._finish, lambda line: self._say(log.ERROR, SELF, line)
         )
-        self._events = EventServer(stream, self._snapshot)
+        self._events = EventServer(stream, self._snapshot, self._warn)
+        self._doors = Doors(self._bus, self._poller, self._requests, stream, self._warn)
 
     # the loop --------------------------------------------------------------------------------------------------------
 
@@ -104,6 +105,7 @@ class Supervisor:
                     self._signalled(number)
                 self._household.hear()
                 self._household.see(woken)
+                self._doors.look()
                 self._control.receive(self._now())
                 self._events.receive()
                 self._set_pace()
@@ -127,7 +129,7 @@ class Supervisor:
             raise self._fatal
 
     def _patience_ms(self) -> float:
-        deadlines = [*self._household.deadlines, self._control.deadline_s, self._next_ping_s, self._earcons.due_s]
+        deadlines = [*self._household.deadlines, self._control.deadline_s, self._events.deadline_s, self._next_ping_s, self._earcons.due_s]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
 
@@ -136,6 +138,7 @@ class Supervisor:
         now_s = self._now()
         self._household.keep_time(now_s)
         self._control.expire(now_s)
+        self._events.keep_time(now_s)
         self._sound(self._earcons.take(now_s))
         if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
@@ -389,7 +392,10 @@ class Supervisor:
 
     def _snapshot(self) -> dict[str, Any]:
         used = {pid: figures(pid) for pid in self._status.pids()}
-        return self._status.snapshot(self._now(), used, self._books.usage(time.time()))
+        return self._status.snapshot(self._now(), used, self._books.usage(time.time())) | {"events": self._events.figures}
+
+    def _warn(self, line: str) -> None:
+        self._say(log.WARNING, SELF, line)
 
     def _emit(self, emissions: Iterable[Emission]) -> None:
         for topic, data in emissions:
