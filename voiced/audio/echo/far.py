@@ -28,12 +28,13 @@ PAST = (PARTITIONS + 1) * BLOCK + _LATEST + _REACH
 
 
 class Far:
-    """`spectra` and `powers`, shape (PARTITIONS, BINS), newest first."""
+    """`spectra`, their `conjugates` and `powers`, shape (PARTITIONS, BINS), newest first."""
 
     def __init__(self) -> None:
         # Each block is stored twice, so that the newest PARTITIONS of the ring are always one contiguous view.
-        self._spectra: NDArray[np.complex64] = np.zeros((2 * PARTITIONS, BINS), np.complex64)
-        self._powers: Samples = np.zeros((2 * PARTITIONS, BINS), np.float32)
+        self._spectra: NDArray[np.complex64] = np.zeros((2, PARTITIONS, BINS), np.complex64)
+        self._conjugates = np.zeros_like(self._spectra)
+        self._powers: Samples = np.zeros((2, PARTITIONS, BINS), np.float32)
         self._head = 0
         self._past: Samples = np.zeros(PAST, np.float32)
         self._silent = _RUN_ENDS + 1  # blocks since it was last heard
@@ -54,11 +55,15 @@ class Far:
 
     @property
     def spectra(self) -> NDArray[np.complex64]:
-        return self._spectra[self._head : self._head + PARTITIONS]
+        return self._spectra.reshape(-1, BINS)[self._head : self._head + PARTITIONS]
+
+    @property
+    def conjugates(self) -> NDArray[np.complex64]:
+        return self._conjugates.reshape(-1, BINS)[self._head : self._head + PARTITIONS]
 
     @property
     def powers(self) -> Samples:
-        return self._powers[self._head : self._head + PARTITIONS]
+        return self._powers.reshape(-1, BINS)[self._head : self._head + PARTITIONS]
 
     def take(self, block: Samples, rate: float) -> int:
         """The next block, and by how many samples in a block its echo comes later; returns by how many the path has to move, mostly 0."""
@@ -119,10 +124,9 @@ class Far:
             seen = np.concatenate((np.zeros(FFT - len(seen), np.float32), seen))
         self._head = (self._head - 1) % PARTITIONS
         spectrum = np.fft.rfft(seen).astype(np.complex64, copy=False)
-        power = spectrum.real**2 + spectrum.imag**2
-        for at in (self._head, self._head + PARTITIONS):
-            self._spectra[at] = spectrum
-            self._powers[at] = power
+        self._spectra[:, self._head] = spectrum
+        self._conjugates[:, self._head] = np.conjugate(spectrum)
+        self._powers[:, self._head] = np.square(np.abs(spectrum))
 
 
 def _between() -> Samples:

@@ -21,7 +21,10 @@ from voiced.audio.echo.interface import RATE_HZ, Samples
 _PRIOR = 0.1
 #: What the room changes in a block: 1 - 0.997**2 in 16 ms (two-path), here in 20.
 _CHANGE = 0.0075
+_CHANGES = np.float32(_CHANGE**0.5)
 _SMALL = 1e-9
+#: A microphone that is quieter than a converter's last digit says nothing of a jump.
+_AUDIBLE = 1e-8
 
 #: Powers are smoothed over 5 and over 25 blocks. What learns is kept when it is better by both, or a little better for long;
 #: it is given up for what was kept when it is twice as bad (after double talk).
@@ -51,15 +54,16 @@ class Linear:
 
     def __init__(self) -> None:
         self._far = Far()
-        self._learner = _Learner()
-        self._kept: path.Weights = np.zeros((PARTITIONS, BINS), np.complex64)
-        self._work: NDArray[np.complex64] = np.zeros((PARTITIONS, BINS), np.complex64)
+        # Both filters in one piece, for what is done to both.
+        self._weights: NDArray[np.complex64] = np.zeros((2, PARTITIONS, BINS), np.complex64)
+        self._kept: path.Weights = self._weights[_KEPT]
+        self._learner = _Learner(self._weights[_LEARNER])
+        self._work = np.zeros_like(self._weights)
         self._both: NDArray[np.complex64] = np.zeros((2, BINS), np.complex64)
-        self._past_near: Samples = np.zeros(path.COMPARED, np.float32)
-        self._past_echo: Samples = np.zeros(path.COMPARED, np.float32)
-        self._learned = True  # which of the two spoke last
-        self._quick = np.full(4, _SMALL)  # powers: microphone, left by the kept, left by the learner, echo by the kept
-        self._slow = np.full(4, _SMALL)
+        self._past: deque[_Past] = deque([_Past(_NOTHING, _NOTHING)] * _COMPARED, _COMPARED)
+        self._spoke = _LEARNER  # last
+        self._quick = [_SMALL] * 4  # powers: microphone, left by the kept, left by the learner, echo by the kept
+        self._slow = [_SMALL] * 4
         self._blocks = 0
         self._unexplained = 0
         #: So often the path was found to have jumped.
@@ -88,20 +92,20 @@ class Linear:
         """A block of each. `near` must not be changed afterwards."""
         self._move(self._far.take(far, self._drift.rate))
         if self.idle:
-            nothing = np.zeros(BLOCK, np.float32)
-            self._remember(near, nothing)
+            self._past.append(_Past(near, _NOTHING))
             self._drift.forget()
-            return Parted(near, nothing)
-        kept, learned = self._echoes()
-        self._remember(near, kept)
-        self._measure(near, near - kept, near - learned, kept)
-        self._learner.learn(near - learned, self._far, self._work)
-        echo = self._chosen(kept, learned)
+            return Parted(near, np.zeros(BLOCK, np.float32))
+        echoes = self._echoes()
+        left: Samples = near - echoes
+        self._past.append(_Past(near, echoes[_KEPT]))
+        self._measure(near, left, echoes[_KEPT])
+        self._learner.learn(left[_LEARNER], self._far, self._work[_LEARNER])
+        parted = self._chosen(near, left, echoes)
         self._exchange()
         self._follow_jumps()
         if self._blocks % _BETWEEN == 0:
             self._drift.look(self._learner.weights, self._far.passed, known=self._slow[1] < 0.8 * self._slow[0])
-        return Parted(near - echo, echo)
+        return parted
 
     def hold(self, by: int, past: Samples) -> None:
         """The far end that comes next is held back by so many samples more than it was; `past` is what would have come until now."""
@@ -110,28 +114,24 @@ class Linear:
 
     def _echoes(self) -> Samples:
         """What the kept filter and the learner make of the far end."""
-        for weights, both in zip((self._kept, self._learner.weights), self._both, strict=True):
-            np.multiply(weights, self._far.spectra, out=self._work)
-            self._work.sum(axis=0, out=both)
+        np.multiply(self._weights, self._far.spectra, out=self._work)
+        self._work.sum(axis=1, out=self._both)
         return np.fft.irfft(self._both, FFT)[:, BLOCK:].astype(np.float32, copy=False)
 
-    def _remember(self, near: Samples, echo: Samples) -> None:
-        for past, new in ((self._past_near, near), (self._past_echo, echo)):
-            past[:-BLOCK] = past[BLOCK:]
-            past[-BLOCK:] = new
-
-    def _measure(self, near: Samples, kept: Samples, learned: Samples, echo: Samples) -> None:
-        powers = np.array([x @ x for x in (near, kept, learned, echo)], np.float64) + _SMALL
-        self._quick += _QUICK * (powers - self._quick)
-        self._slow += _SLOW * (powers - self._slow)
+    def _measure(self, near: Samples, left: Samples, echo: Samples) -> None:
+        powers = [float(x @ x) + _SMALL for x in (near, *left, echo)]
+        self._quick = [old + _QUICK * (new - old) for old, new in zip(self._quick, powers, strict=True)]
+        self._slow = [old + _SLOW * (new - old) for old, new in zip(self._slow, powers, strict=True)]
         self._blocks += 1
 
-    def _chosen(self, kept: Samples, learned: Samples) -> Samples:
+    def _chosen(self, near: Samples, left: Samples, echoes: Samples) -> Parted:
         """Whichever takes out more; from one to the other by a ramp."""
-        new, old = (learned, kept) if self._quick[2] < self._quick[1] else (kept, learned)
-        changed = self._learned != (new is learned)
-        self._learned = new is learned
-        return new + (old - new) * _RAMP if changed else new
+        before, self._spoke = self._spoke, _LEARNER if self._quick[2] < self._quick[1] else _KEPT
+        new = echoes[self._spoke]
+        if self._spoke == before:
+            return Parted(left[self._spoke], new)
+        echo = new + (echoes[before] - new) * _RAMP
+        return Parted(near - echo, echo)
 
     def _exchange(self) -> None:
         _, kept, learned, _ = self._quick
@@ -149,62 +149,84 @@ class Linear:
     def _follow_jumps(self) -> None:
         near, kept, _, echo = self._quick
         self._unexplained = self._unexplained + 1 if kept > _UNEXPLAINED * near and echo > _EXPECTED * near else min(self._unexplained, 0)
-        if self._unexplained < _PATIENCE:
+        if self._unexplained < _PATIENCE or near < _AUDIBLE:
             return
         self._unexplained = -_BETWEEN_SEARCHES
-        by = path.jumped(self._past_near, self._past_echo)
+        by = self._jumped()
         if by is None:
             return
         self.jumps += 1
         self._unexplained = -_AFTER_MOVE
-        self._kept = path.moved(self._kept, by)
-        self._learner.weights[:] = self._kept
-        self._past_echo[:] = 0
-        self._quick[1:3], self._slow[1:3] = self._quick[0], self._slow[0]
+        self._weights[:] = path.moved(self._kept, by)
+        self._past.extend([_Past(past.near, _NOTHING) for past in self._past])
+        for powers in (self._quick, self._slow):
+            powers[1] = powers[2] = powers[0]
         self._drift.forget()
+
+    def _jumped(self) -> int | None:
+        near, echo = (np.concatenate(sounds)[-path.COMPARED :] for sounds in zip(*self._past, strict=True))
+        return path.jumped(near, echo)
 
     def _move(self, by: int) -> None:
         """The far end is seen earlier by so much than it was, so the path is later."""
         if by:
-            self._kept = path.moved(self._kept, by)
-            self._learner.weights[:] = path.moved(self._learner.weights, by)
+            for weights in self._weights:
+                weights[:] = path.moved(weights, by)
             self._drift.forget()
 
 
+_KEPT, _LEARNER = 0, 1
 _RAMP: Samples = np.linspace(1, 0, BLOCK, dtype=np.float32)
+_NOTHING: Samples = np.zeros(BLOCK, np.float32)
+#: Blocks that hold what is compared.
+_COMPARED = -(-path.COMPARED // BLOCK)
+
+
+class _Past(NamedTuple):
+    near: Samples
+    echo: Samples  # by the kept filter
 
 
 class _Learner:
-    """The Kalman filter."""
+    """The Kalman filter; `weights` are zeros that it may change in place."""
 
-    def __init__(self) -> None:
-        self.weights: path.Weights = np.zeros((PARTITIONS, BINS), np.complex64)
+    def __init__(self, weights: path.Weights) -> None:
+        self.weights = weights
         self._variance: Samples = np.full((PARTITIONS, BINS), _PRIOR, np.float32)
         self._noise: Samples = np.full(BINS, 1e-6, np.float32)
         self._padded: Samples = np.zeros(FFT, np.float32)
         self._real: Samples = np.zeros((PARTITIONS, BINS), np.float32)
+        # The variance, without an imaginary part: complex numbers times real ones take twenty times as long as times complex ones.
+        self._complex: NDArray[np.complex64] = np.zeros((PARTITIONS, BINS), np.complex64)
         self._half = 0
 
     def learn(self, left: Samples, far: Far, work: NDArray[np.complex64]) -> None:
         self._padded[BLOCK:] = left
         error = np.fft.rfft(self._padded).astype(np.complex64, copy=False)
-        self._noise += 0.5 * (error.real**2 + error.imag**2 - self._noise)
-        uncertain = np.multiply(self._variance, far.powers, out=self._real)
-        total = 0.5 * uncertain.sum(axis=0) + self._noise + _SMALL
-        np.conjugate(far.spectra, out=work)
-        work *= error
-        work *= self._variance / total
+        power = np.square(np.abs(error))
+        power -= self._noise
+        power *= 0.5
+        self._noise += power
+        variance = self._variance
+        uncertain = np.multiply(variance, far.powers, out=self._real)
+        total = uncertain.sum(axis=0)
+        total *= 0.5
+        total += self._noise
+        total += _SMALL
+        error /= total
+        self._complex.real = variance
+        np.multiply(far.conjugates, error, out=work)
+        work *= self._complex
         self.weights += work
-        uncertain /= total
-        uncertain *= -0.5
+        uncertain *= np.divide(-0.5, total, out=total)
         uncertain += 1
-        self._variance *= uncertain
+        variance *= uncertain
         changed = np.abs(self.weights, out=uncertain)
+        changed *= _CHANGES
         changed *= changed
-        changed *= _CHANGE
         changed += _SMALL
-        self._variance += changed
-        np.minimum(self._variance, _PRIOR, out=self._variance)
+        variance += changed
+        np.minimum(variance, _PRIOR, out=variance)
         self._constrain()
 
     def _constrain(self) -> None:
