@@ -56,6 +56,7 @@ class _Capture:
         self._device = device
         self._presence = presence
         self._muted = muted
+        self._frames = 0
         self._lister = Lister(child)
         self._cleaned = self._judge_source()
         self._microphone = Microphone(child.settings, from_device(device.format), self._cleaned, _word(child.settings))
@@ -91,6 +92,7 @@ class _Capture:
             child.beat(self._stats, now_ns())
 
     def _take(self, pcm: bytes, captured_ns: MonoNs) -> None:
+        self._frames += 1
         for message, sound in self._reference.drain(_MESSAGES_AT_A_TIME):
             if isinstance(message, Played | PlayedCut):
                 self._microphone.played(message, sound)
@@ -181,7 +183,7 @@ class _Capture:
         return {**shown, **self._presence.facts(), **self._microphone.facts()}
 
     def _stats(self) -> dict[str, Any]:
-        return {**self._facts(), "overruns": self._device.overruns, "level_dbfs": self._microphone.level_dbfs}
+        return {**self._facts(), "frames": self._frames, "overruns": self._device.overruns, "level_dbfs": self._microphone.level_dbfs}
 
 
 def _word(settings: dict[str, Any]) -> Word | None:

@@ -19,11 +19,11 @@ from voiced.supervisor.earcons import MUTED, Earcons
 from voiced.supervisor.flights import Flights
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.member import Member
-from voiced.supervisor.notify import Notifier
 from voiced.supervisor.policy import State
 from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.server import ControlServer, Doors, EventServer
+from voiced.supervisor.service import Service
 from voiced.supervisor.settings import Settings
 from voiced.supervisor.signals import SignalPipe
 from voiced.supervisor.spawn import child_environment, figures
@@ -59,8 +59,7 @@ class Supervisor:
         self._started_s = time.monotonic() if started_s is None else started_s
         self._token = os.urandom(24).hex()
         say.hide(self._token)
-        self._notify = Notifier(env)
-        self._next_ping_s = 0.0 if self._notify.watchdog_s else float("inf")
+        self._service = Service(env, lambda: self._status.snapshot(self._now(), {}, {}))
         self._was_ready = False
         self._fatal: VoicedError | None = None
         self._status_changed = False
@@ -121,15 +120,16 @@ class Supervisor:
                     self._events.publish_status()
         finally:
             self._household.kill_and_reap()
+            self._flights.wait()
             signals.close()
             self._requests.socket.close(linger=200)  # the answer to `shutdown` may still be on its way
-            self._flights.wait()
             self._bus.close()
         if self._fatal is not None:
             raise self._fatal
 
     def _patience_ms(self) -> float:
-        deadlines = [*self._household.deadlines, self._control.deadline_s, self._events.deadline_s, self._next_ping_s, self._earcons.due_s]
+        others = (self._control.deadline_s, self._events.deadline_s, self._service.deadline_s, self._earcons.due_s)
+        deadlines = [*self._household.deadlines, *others]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
 
@@ -142,9 +142,8 @@ class Supervisor:
         self._sound(self._earcons.take(now_s))
         if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
-        if now_s >= self._next_ping_s and self._notify.watchdog_s:
-            self._next_ping_s = now_s + self._notify.watchdog_s
-            self._notify.tell(WATCHDOG="1")
+        if complaint := self._service.keep_time(now_s):
+            self._say(log.ERROR, SELF, f"systemd's watchdog is not fed any more, so that it starts voiced anew: {complaint}")
 
     # what children say -----------------------------------------------------------------------------------------------
 
@@ -174,6 +173,7 @@ class Supervisor:
                 self._check_ready()
             case Heartbeat(stats):
                 self._emit(self._status.beat(name, stats))
+                self._service.beat(name, stats, self._now())
                 if self._metered and name == self._status.metering:
                     self._events.publish("level", self._status.levels())
             case Publish(topic, data):
@@ -189,6 +189,7 @@ class Supervisor:
                 self._say(log.WARNING, name, f"sent a {type(message).__name__}, which is not for the supervisor")
 
     def changed(self, member: Member, reason: str) -> None:
+        self._service.changed(member.name, member.state, reason, self._now())
         self._emit(self._status.process(member.name, member.state, member.pid, member.life.restarts, reason, self._now()))
 
     def _published(self, member: Member, topic: str, data: dict[str, Any]) -> None:
@@ -203,6 +204,8 @@ class Supervisor:
                 self._account(self._books.spent(data, time.time()))
             case "turn":
                 self._books.said(data, time.time())
+            case "transcript.assistant":
+                self._books.saying(data)
             # Whoever follows all events, as a log does, answers none.
             case "tool.call" if not self._events.wanted(topic, by_name="tool"):
                 self._order(name, "tool_result", call_id=data["call_id"], output=_NOBODY_ANSWERS)
@@ -234,7 +237,7 @@ class Supervisor:
         self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
         took_s = self._now() - self._started_s
         self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`")
-        self._notify.tell(READY="1", STATUS=self._status.state)
+        self._service.ready(self._now())
 
     def _take_failure(self, member: Member, failure: Failed) -> None:
         member.failure = failure
@@ -253,11 +256,6 @@ class Supervisor:
             self._fail_to_start(member.failure or Failed(ChildDied.code, f"the {member.name} process died while starting: {reason}"))
         else:
             self._household.tell_death(member, reason)
-
-    def _is_first_start(self, member: Member) -> bool:
-        """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
-        return not (self._was_ready or member.begun)
-
             given_up = member.state is State.GIVEN_UP
             if given_up or (member.state is State.BACKOFF and not member.life.blameless and not member.lacks_something):
                 self._record_flight(member.name, f"the {member.name} process died: {reason}", always=given_up)
@@ -266,7 +264,13 @@ class Supervisor:
         file = self._flights.write(name, why, self._household.flights(), self._now(), always=always)
         if file is not None:
             self._say(log.INFO, SELF, f"what went over the bus in the 30 s before: {file}", event="flight", file=str(file))
+
+    def _is_first_start(self, member: Member) -> bool:
+        """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
+        return not (self._was_ready or member.begun)
+
     def dismissed(self, member: Member) -> None:
+        self._service.dismissed(member.name)
         self._emit(self._status.dismissed(member.name))
 
     # settings that change --------------------------------------------------------------------------------------------
@@ -328,7 +332,7 @@ class Supervisor:
     def _stop(self, why: str = "") -> None:
         if why:
             self._say(log.INFO, SELF, f"stopping ({why})")
-        self._notify.tell(STOPPING="1")
+        self._service.stopping()
         self._household.stop()
 
     # control and events ----------------------------------------------------------------------------------------------
@@ -403,7 +407,6 @@ class Supervisor:
             self._sound(self._earcons.due(topic, data, self._now()))
             self._status_changed |= topic in ("state", "process", "session")
             if topic == "state":
-                self._notify.tell(STATUS=data["state"])
                 self._say(log.INFO if data["state"] in _LOGGED_STATES and not self._household.stopping else log.DEBUG, SELF, data["state"])
             elif topic == "flush" and data.get("latency_ms") is not None:
                 self._say(log.INFO, SELF, f"interrupted; silent after {data['latency_ms']:.1f} ms")

@@ -72,7 +72,7 @@ def _steady(child: Child) -> None:
                 case "say":
                     _obey(child, order.args["text"])
                     child.answer(order, queued=True)
-        stats = {"muted": muted, "level_dbfs": -40.0}
+        stats = {"muted": muted, "level_dbfs": -40.0, "frames": time.monotonic_ns()}
         child.beat(stats.copy, now_ns())
 
 
