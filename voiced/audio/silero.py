@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from math import tanh
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,38 +29,43 @@ _FRAMES = 4
 _CHANNELS = 64  # of the second convolution and the third
 
 
-def _frames() -> NDArray[np.intp]:
-    """Where each sample of the four frames lies in the context and window, reflected at the end; shape (4, 256)."""
-    heard = np.arange(_CONTEXT + WINDOW)
-    padded = np.concatenate((heard, heard[-2 : -2 - _CONTEXT : -1]))
-    places: NDArray[np.intp] = padded[np.arange(_FRAMES)[:, None] * (_STFT_LENGTH // 2) + np.arange(_STFT_LENGTH)]
-    return places
-
-
-# Indices instead of numpy's own padding and sliding windows: those cost four times what the arithmetic does.
-_PLACES = _frames()
 #: The basis of the spectrum in the graph is a Fourier transform under this window.
 _HANN: Samples = np.hanning(_STFT_LENGTH + 1)[:-1].astype(np.float32)
-#: Which frames, with one of zeros at either end, each output of the first two convolutions sees.
-_TAPS = (np.arange(4)[:, None] + np.arange(3), np.arange(0, 4, 2)[:, None] + np.arange(3))
+#: Frames that the first convolution and the second see: those of the input, with one of zeros at either end.
+_PADDED = _FRAMES + 2
+
+
+class _Weights(NamedTuple):
+    """Everything as (inputs, outputs), the inputs of a convolution frame by frame. Where it would see only zeros, nothing; and the three
+    sigmoids of the LSTM cell as 0.5 + 0.5 * tanh(x / 2), which does not overflow."""
+
+    encoder: tuple[Samples, ...]
+    biases: tuple[Samples, ...]
+    rnn: Samples  # gates side by side: forget, write, read, candidate
+    rnn_bias: Samples
+    decoder: Samples
+    decoder_bias: float
 
 
 @cache
-def _weights() -> dict[str, Samples]:
-    """Everything as (inputs, outputs), the inputs of a convolution frame by frame. Where it would see only zeros, nothing; and the three
-    sigmoids of the LSTM cell as 0.5 + 0.5 * tanh(x / 2), which does not overflow."""
+def _weights() -> _Weights:
     with np.load(Path(__file__).with_name("silero_v6.npz")) as stored:
-        w = {name: stored[name].astype(np.float32) for name in stored.files}
-    for layer in range(4):
-        weight = w[f"encoder{layer}.weight"]
-        w[f"encoder{layer}.weight"] = weight.reshape(len(weight), -1, 3).transpose(2, 1, 0).reshape(-1, len(weight))
-    w["encoder2.weight"] = w["encoder2.weight"][_CHANNELS:]
-    w["encoder3.weight"] = w["encoder3.weight"][_CHANNELS : 2 * _CHANNELS]
-    halves = np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), _HIDDEN)
-    w["rnn.weight"] = np.concatenate((w.pop("rnn.weight_ih"), w.pop("rnn.weight_hh")), axis=1).T * halves
-    w["rnn.bias"] = w["rnn.bias"] * halves
-    w["decoder.weight"] = w["decoder.weight"][0]
-    return {name: np.ascontiguousarray(weight, np.float32) for name, weight in w.items()}
+        w = {name: stored[name].astype(np.float32) for name in stored.files if name != "stft.basis"}
+    by_channel = [w[f"encoder{n}.weight"] for n in range(4)]
+    encoder = [weight.reshape(len(weight), -1, 3).transpose(2, 1, 0).reshape(-1, len(weight)) for weight in by_channel]
+    encoder[2] = encoder[2][_CHANNELS:]
+    encoder[3] = encoder[3][_CHANNELS : 2 * _CHANNELS]
+    # In the file: write, forget, candidate, read.
+    gates = np.arange(4 * _HIDDEN).reshape(4, _HIDDEN)[[1, 0, 3, 2]].ravel()
+    halves = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), _HIDDEN)
+    return _Weights(
+        tuple(np.ascontiguousarray(each, np.float32) for each in encoder),
+        tuple(w[f"encoder{n}.bias"] for n in range(4)),
+        np.ascontiguousarray(np.concatenate((w["rnn.weight_ih"], w["rnn.weight_hh"]), axis=1)[gates].T * halves),
+        w["rnn.bias"][gates] * halves,
+        np.ascontiguousarray(w["decoder.weight"][0]),
+        float(w["decoder.bias"][0]),
+    )
 
 
 class Silero:
@@ -70,7 +76,7 @@ class Silero:
 
     def reset(self) -> None:
         """Forgets all sound heard so far."""
-        self._memory: Samples = np.zeros((2, 1, _HIDDEN), np.float32)  # of the LSTM cell: what it puts out, and its state
+        self._memory: Samples = np.zeros((2, _HIDDEN), np.float32)  # of the LSTM cell: what it puts out, and its state
         self._heard: Samples = np.zeros(_CONTEXT, np.float32)  # the context of the next window, and as much of that as has come
 
     def process(self, samples: Samples) -> list[float]:
@@ -90,42 +96,63 @@ def together(detectors: Sequence[Silero], sounds: Sequence[Samples]) -> list[tup
     Two take little more time than one: most of it goes into reading the weights."""
     scores = []
     for windows in zip(*(each._full(sound) for each, sound in zip(detectors, sounds, strict=True)), strict=True):
-        memory = np.concatenate([each._memory for each in detectors], axis=1)
-        score = _recall(_encode(np.stack(windows)), memory)
-        for n, each in enumerate(detectors):
-            each._memory = memory[:, n : n + 1]
+        memory = np.array([each._memory for each in detectors])
+        score = _recall(_encode(np.array(windows)), memory)
+        for each, remembered in zip(detectors, memory, strict=True):
+            each._memory = remembered
         scores.append(tuple(score))
     return scores
 
 
 def _encode(heard: Samples) -> Samples:
-    """Of windows with their contexts, shape (streams, 576), what the memory gets to see, shape (streams, 128)."""
+    """Of windows with their contexts, shape (streams, 576), what the memory gets to see: the left half of an array (streams, 256)."""
+    w = _weights()
     streams = len(heard)
-    x: Samples = np.abs(np.fft.rfft(heard.take(_PLACES, axis=1) * _HANN, axis=2)).astype(np.float32, copy=False)
-    for layer, taps in enumerate(_TAPS):
-        padded = np.zeros((streams, _FRAMES + 2, x.shape[2]), np.float32)
-        padded[:, 1:-1] = x
-        x = _layer(layer, padded[:, taps].reshape(streams * len(taps), -1)).reshape(streams, len(taps), -1)
-    return _layer(3, _layer(2, x.reshape(streams, -1)))
+    reflected: Samples = np.empty((streams, _CONTEXT + WINDOW + _CONTEXT), np.float32)
+    reflected[:, :-_CONTEXT] = heard
+    reflected[:, -_CONTEXT:] = heard[:, -2 : -2 - _CONTEXT : -1]
+    frames = np.fft.rfft(_every(_STFT_LENGTH // 2, reflected, _FRAMES, _STFT_LENGTH) * _HANN)
+    bins: Samples = np.zeros((streams, _PADDED, _STFT_LENGTH // 2 + 1), np.float32)
+    np.abs(frames, out=bins[:, 1:-1])
+    first: Samples = np.zeros((streams, _PADDED, _HIDDEN), np.float32)
+    convolved = _every(bins.shape[2], bins, _FRAMES, 3 * bins.shape[2]).reshape(streams * _FRAMES, -1) @ w.encoder[0]
+    convolved += w.biases[0]
+    np.maximum(convolved.reshape(streams, _FRAMES, -1), 0, out=first[:, 1:-1])
+    second = _layer(1, _every(2 * _HIDDEN, first, 2, 3 * _HIDDEN).reshape(streams * 2, -1))
+    seen: Samples = np.empty((streams, 2 * _HIDDEN), np.float32)
+    seen[:, :_HIDDEN] = _layer(3, _layer(2, second.reshape(streams, -1)))
+    return seen
+
+
+def _every(step: int, x: Samples, count: int, length: int) -> Samples:
+    """Of each stream's numbers, `count` stretches of that length, shape (streams, count, length). numpy's own padding and sliding windows
+    cost four times what the arithmetic does."""
+    return np.ndarray((len(x), count, length), np.float32, x, strides=(x.strides[0], step * x.itemsize, x.itemsize))
 
 
 def _layer(layer: int, x: Samples) -> Samples:
-    out: Samples = x @ _weights()[f"encoder{layer}.weight"]
-    out += _weights()[f"encoder{layer}.bias"]
+    out: Samples = x @ _weights().encoder[layer]
+    out += _weights().biases[layer]
     np.maximum(out, 0, out=out)
     return out
 
 
-def _recall(encoded: Samples, memory: Samples) -> list[float]:
-    """The LSTM cell and the verdict: probabilities; changes the memory, shape (2, streams, 128)."""
+def _recall(seen: Samples, memory: Samples) -> list[float]:
+    """The LSTM cell and the verdict: probabilities; changes the memory, shape (streams, 2, 128), and the right half of what is seen."""
     w = _weights()
-    hidden, cell = memory
-    gates = np.concatenate((encoded, hidden), axis=1) @ w["rnn.weight"]
-    gates += w["rnn.bias"]
+    hidden, cell = memory[:, 0], memory[:, 1]
+    seen[:, _HIDDEN:] = hidden
+    gates = seen @ w.rnn
+    gates += w.rnn_bias
     np.tanh(gates, out=gates)
-    write, forget, candidate, read = (gates[:, at : at + _HIDDEN] for at in range(0, 4 * _HIDDEN, _HIDDEN))
-    cell *= 0.5 + 0.5 * forget
-    cell += (0.5 + 0.5 * write) * candidate
-    hidden[:] = (0.5 + 0.5 * read) * np.tanh(cell)
-    scores = np.maximum(hidden, 0) @ w["decoder.weight"] + w["decoder.bias"]
-    return [0.5 + 0.5 * tanh(0.5 * float(score)) for score in scores]
+    sigmoids = gates[:, : 3 * _HIDDEN]
+    sigmoids *= 0.5
+    sigmoids += 0.5
+    forget, write, read, candidate = (gates[:, at : at + _HIDDEN] for at in range(0, 4 * _HIDDEN, _HIDDEN))
+    cell *= forget
+    candidate *= write
+    cell += candidate
+    np.tanh(cell, out=hidden)
+    hidden *= read
+    scores = np.maximum(hidden, 0) @ w.decoder
+    return [0.5 + 0.5 * tanh(0.5 * (score + w.decoder_bias)) for score in scores.tolist()]
