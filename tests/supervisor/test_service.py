@@ -1,6 +1,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,6 @@ def test_nobody_who_asked_is_nobody_to_tell() -> None:
 
     service = Service({}, shown)
     assert not service
-    assert service.deadline_s is None
+    assert service.deadline_s == inf
     assert service.keep_time(1.0) == ""
     assert asked == []

@@ -3,6 +3,7 @@ where nobody asked.
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from voiced.supervisor.headline import Headline
@@ -22,8 +23,8 @@ class Service:
         self._headline = Headline()
         self._watchdog = Watchdog()
         self._hungry_for = ""
-        #: When the watchdog is to be fed next; None = nobody waits for it.
-        self.deadline_s: float | None = None if self._notify.watchdog_s is None else 0.0
+        #: When the watchdog is to be fed next; for ever away where there is none.
+        self.deadline_s = inf if self._notify.watchdog_s is None else 0.0
 
     def __bool__(self) -> bool:
         """Whether systemd runs us."""
@@ -56,7 +57,7 @@ class Service:
             return ""
         if (line := self._headline.news(self._status(), now_s)) is not None:
             self._notify.tell(STATUS=line)
-        if self._notify.watchdog_s is None or self.deadline_s is None or now_s < self.deadline_s:
+        if self._notify.watchdog_s is None or now_s < self.deadline_s:
             return ""
         self.deadline_s = now_s + self._notify.watchdog_s
         before, self._hungry_for = self._hungry_for, self._watchdog.complaint(now_s)
