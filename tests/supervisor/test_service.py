@@ -1,4 +1,5 @@
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from math import inf
@@ -87,7 +88,12 @@ def test_nobody_who_asked_is_nobody_to_tell() -> None:
         return status()
 
     service = Service({}, shown)
-    assert not service
     assert service.deadline_s == inf
     assert service.keep_time(1.0) == ""
     assert asked == []
+
+
+@pytest.mark.parametrize(("pid", "unattended"), [(os.getpid(), True), (1, False), ("", False)])
+def test_nobody_looks_on_where_systemd_started_this_very_process(pid: int | str, unattended: bool) -> None:
+    """In a terminal of the desktop the variable is there, too: of the terminal's own start."""
+    assert Service({"SYSTEMD_EXEC_PID": str(pid)}, status).unattended is unattended

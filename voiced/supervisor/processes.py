@@ -35,7 +35,7 @@ class World(NamedTuple):
     exhausted: str = ""
     #: Where recordings of the wire go; "" = none are made.
     record_dir: str = ""
-    #: The daemon was ready once: what is missing now was there, and may come back.
+    #: The daemon was ready once, so that what is missing now was there and may come back; or nobody looks on who could mend it.
     was_ready: bool = False
     #: Percent that somebody chose while it runs, and that outlives playback's process; None = as the settings have it.
     volume: int | None = None

@@ -2,6 +2,7 @@
 where nobody asked.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
@@ -20,15 +21,13 @@ class Service:
     def __init__(self, env: Mapping[str, str], status: Callable[[], Mapping[str, Any]]) -> None:
         self._notify = Notifier(env)
         self._status = status
+        #: systemd started us (systemd.exec(5)), so that nobody looks on who could plug a device in and try again.
+        self.unattended = env.get("SYSTEMD_EXEC_PID") == str(os.getpid())
         self._headline = Headline()
         self._watchdog = Watchdog()
         self._hungry_for = ""
         #: When the watchdog is to be fed next; for ever away where there is none.
         self.deadline_s = inf if self._notify.watchdog_s is None else 0.0
-
-    def __bool__(self) -> bool:
-        """Whether systemd runs us."""
-        return bool(self._notify)
 
     def changed(self, name: str, state: State, reason: str, now_s: float) -> None:
         self._watchdog.changed(name, state, now_s)

@@ -160,7 +160,7 @@ class Supervisor:
             self._books.history,
             self._books.exhausted,
             self._books.record_dir,
-            self._was_ready,
+            self._was_ready or self._service.unattended,
             self._status.volume,
         )
 
