@@ -11,6 +11,8 @@ A run of which only the start was measured shows nothing of the loudspeaker's cl
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
+from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +44,20 @@ _LONGEST = 8 * SAMPLE_RATE_HZ
 _REACH = 24
 _PHASES = 512
 _CUTOFF = 0.92 / _STEP
+#: Samples of the tape that two of the far end are made of.
+_WIDTH = 2 * _REACH + 5
+
+
+@cache
+def _ramp(frames: int) -> Samples:
+    """From 0 to 1, shape (2, frames / 2): of the even samples and of the odd ones."""
+    return np.ascontiguousarray(np.linspace(0, 1, frames, dtype=np.float32).reshape(-1, 2).T)
 
 
 class _Piece(NamedTuple):
     start: int  # on the tape
     position: int  # playback's count
-    sound: Samples
+    sound: NDArray[np.int16]
 
     @property
     def end(self) -> int:
@@ -62,7 +72,7 @@ class Reference:
 
     def __init__(self, margin_ms: float = MARGIN_MS) -> None:
         self._margin_s = margin_ms / 1000
-        self._rows = windowed_sinc(_PHASES, _REACH, _CUTOFF)
+        self._rows = windowed_sinc(_PHASES, _REACH, _CUTOFF) / np.float32(32768)
         self._tape: deque[_Piece] = deque()
         self._epoch_ns: MonoNs | None = None
         self._loudspeaker = Clock(0.002)  # its ahead_s: by how much later than its place on the tape says each sample sounds
@@ -76,7 +86,7 @@ class Reference:
 
     def played(self, message: Played, pcm: bytes) -> None:
         """24 kHz, int16, mono."""
-        sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        sound = np.frombuffer(pcm, "<i2")
         heard_s = self._seconds(message.heard_ns)
         start = self._place(message.position, heard_s)
         if self._tape and self._tape[-1].end > start:
@@ -124,11 +134,11 @@ class Reference:
         else:
             skew = self._microphone.skew - self._loudspeaker.skew
             step *= 1 + skew + min(_STEEPEST, max(-_STEEPEST, excess_s * _RETURN_PER_S))
-        places = self._cursor + step * np.arange(frames)
+        begin = self._cursor
         self._cursor += step * frames
         while self._tape and self._tape[0].end < self._cursor - _REACH - HOPELESS_S * 2 * SAMPLE_RATE_HZ:
             self._tape.popleft()
-        return self._read(places)
+        return self._read(begin, step, frames)
 
     def _wanted(self, captured_ns: MonoNs, frames: int) -> float:
         """The place on the tape of a block's first sample."""
@@ -142,20 +152,35 @@ class Reference:
     def _silent(self, start: float, end: float) -> bool:
         return all(piece.end <= start or piece.start >= end or not piece.sound.any() for piece in self._tape)
 
-    def _read(self, places: NDArray[np.floating]) -> Samples:
-        first = int(places[0]) - _REACH + 1
-        stretch = np.zeros(int(places[-1]) + _REACH + 2 - first, np.float32)
+    def _read(self, begin: float, step: float, frames: int) -> Samples:
+        """What lies at `begin` on the tape and every `step` from there, which is nearly _STEP."""
+        first = floor(begin) - _REACH
+        cycles = frames // 2
+        stretch: Samples = np.zeros(3 * cycles + _WIDTH, np.float32)
+        heard = False
         for piece in self._tape:
+            if piece.start >= first + len(stretch):
+                break
             start, end = max(piece.start, first), min(piece.end, first + len(stretch))
             if start < end:
                 stretch[start - first : end - first] = piece.sound[start - piece.start : end - piece.start]
-        if not stretch.any():
-            return np.zeros(len(places), np.float32)
-        phases = np.rint((places - first) * _PHASES).astype(np.int64)
-        at, phase = np.divmod(phases, _PHASES)
+                heard = True
+        if not heard or not stretch.any():
+            return np.zeros(frames, np.float32)
+        # Two samples for every three of the tape, weighed alike in the whole block: as is right at its start, and at its end. What
+        # the clocks differ by, hundredths of a sample, lies between the two in proportion (as true as the table, -60 dB).
+        rest, off = begin - floor(begin), (step - _STEP) * (frames - 1)
+        weights: Samples = np.zeros((4, _WIDTH), np.float32)
+        for row, place in zip(weights, (rest, rest + _STEP, rest + off, rest + _STEP + off), strict=True):
+            at, phase = divmod(round(place * _PHASES) + _PHASES, _PHASES)
+            row[at : at + 2 * _REACH] = self._rows[phase]
         # As sliding_window_view, which costs more than all the arithmetic.
-        windows = np.ndarray((len(stretch) - 2 * _REACH + 1, 2 * _REACH), np.float32, stretch, strides=stretch.strides * 2)
-        out: Samples = np.einsum("ij,ij->i", windows[at - _REACH + 1], self._rows[phase])
+        windows = np.ndarray((cycles, _WIDTH), np.float32, stretch, strides=(3 * stretch.itemsize, stretch.itemsize)).copy()
+        started, ended = (weights @ windows.T).reshape(2, 2, cycles)
+        ended -= started
+        ended *= _ramp(frames)
+        ended += started
+        out: Samples = ended.T.reshape(-1)
         return out
 
     def _seconds(self, mono_ns: MonoNs) -> float:
