@@ -13,6 +13,8 @@ from voiced.audio.echo.path import phases
 _EVERY, _LATER = RATE_HZ // 2, RATE_HZ
 _HEARD = 32_768
 _FAR = 49_152
+#: So much comes before what is kept has to move: twice a second and not with each block, when it took 380 KiB through the caches.
+_ROOM = RATE_HZ // 2
 #: Phases alone count (GCC-PHAT), of where speech is.
 _FROM_HZ, _TO_HZ = 200, 4000
 _COARSE = RATE_HZ // (2 * _TO_HZ)
@@ -34,8 +36,9 @@ class Aligner:
     def __init__(self) -> None:
         #: Samples by which the far end is held back.
         self.held = 0
-        self._near: Samples = np.zeros(_HEARD, np.float32)
-        self._far: Samples = np.zeros(_FAR, np.float32)
+        self._near: Samples = np.zeros(_HEARD + _ROOM, np.float32)
+        self._far: Samples = np.zeros(_FAR + _ROOM, np.float32)
+        self._came = 0  # samples that are behind the first _HEARD, and _FAR
         self._until = _EVERY
         self._found: int | None = None
         self._last: int | None = None
@@ -47,10 +50,15 @@ class Aligner:
 
     def process(self, near: Samples, far: Samples) -> Samples:
         """Equal lengths; returns as much of the far end, held back."""
-        for past, new in ((self._near, near), (self._far, far)):
-            past[: -len(new)] = past[len(new) :]
-            past[-len(new) :] = new
-        self._until -= len(near)
+        frames = len(near)
+        if self._came + frames > _ROOM:
+            self._near[:_HEARD] = self._near[self._came : self._came + _HEARD]
+            self._far[:_FAR] = self._far[self._came : self._came + _FAR]
+            self._came = 0
+        self._near[self._came + _HEARD : self._came + _HEARD + frames] = near
+        self._far[self._came + _FAR : self._came + _FAR + frames] = far
+        self._came += frames
+        self._until -= frames
         if self._until <= 0:
             self._search()
             self._until = _EVERY if self._found is None else _LATER
@@ -58,14 +66,15 @@ class Aligner:
 
     def past(self, ago: int, frames: int) -> Samples:
         """The far end, held back as it is now, that ended so many samples ago."""
-        end = _FAR - self.held - ago
+        end = self._came + _FAR - self.held - ago
         return self._far[end - frames : end]
 
     def _search(self) -> None:
-        if np.count_nonzero(np.abs(self._far[-_HEARD:]) > _AUDIBLE) < _ENOUGH * _HEARD:
+        far = self._far[self._came : self._came + _FAR]
+        if np.count_nonzero(np.abs(far[-_HEARD:]) > _AUDIBLE) < _ENOUGH * _HEARD:
             self._last = None
             return
-        last, self._last = self._last, delay(self._near, self._far)
+        last, self._last = self._last, delay(self._near[self._came : self._came + _HEARD], far)
         if self._last is None or last is None or abs(self._last - last) > _SAME:
             return
         self._found = self._last
