@@ -47,40 +47,52 @@ class Suppressor:
     _SMOOTH = 0.4
     #: Bins with less echo than -70 dBFS in all say nothing.
     _AUDIBLE = 1e-7 * _LENGTH**2 / 4 / 50
+    _LITTLE = np.float32(1e-12)
 
     def __init__(self) -> None:
         rise = np.sin(np.pi / 2 * (np.arange(self.delay) + 0.5) / self.delay)
         self._window = np.concatenate((rise, np.ones(BLOCK - self.delay), rise[::-1])).astype(np.float32)
         bins = self._LENGTH // 2 + 1
-        self._heard: Samples = np.zeros((2, self.delay), np.float32)
+        self._heard: Samples = np.zeros((2, self._LENGTH), np.float32)
         self._powers: Samples = np.zeros((2, bins), np.float32)
         self._left: Samples = np.full(bins, self._MOST / self._MEAN, np.float32)
         self._tail: Samples = np.zeros(self.delay, np.float32)
 
     def process(self, left: Samples, echo: Samples) -> Samples:
         """A block of what is left of the microphone and of the echo that was taken out."""
-        heard = np.concatenate((self._heard, (left, echo)), axis=1)
-        self._heard = heard[:, BLOCK:]
-        sound: Samples = heard[0] * self._window
-        if heard[1].any():
-            sound = self._lowered(sound, heard[1] * self._window)
+        heard = self._heard
+        heard[:, : self.delay] = heard[:, BLOCK:]
+        heard[0, self.delay :] = left
+        heard[1, self.delay :] = echo
+        sound: Samples = self._lowered(heard * self._window) if heard[1].any() else heard[0] * self._window
         sound *= self._window
         sound[: self.delay] += self._tail
         self._tail = sound[BLOCK:]
         return sound[:BLOCK]
 
-    def _lowered(self, left: Samples, echo: Samples) -> Samples:
-        spectra = np.fft.rfft((left, echo))
-        self._powers += (1 - self._SMOOTH) * (spectra.real**2 + spectra.imag**2 - self._powers)
-        out: Samples = np.fft.irfft(spectra[0] * self._gain(*self._powers), self._LENGTH).astype(np.float32, copy=False)
+    def _lowered(self, heard: Samples) -> Samples:
+        """Of what is left and of the echo, shape (2, _LENGTH)."""
+        spectra = np.fft.rfft(heard).astype(np.complex64, copy=False)
+        powers = np.square(np.abs(spectra))
+        powers -= self._powers
+        powers *= 1 - self._SMOOTH
+        self._powers += powers
+        lowered = spectra[0]
+        lowered *= self._gain(*self._powers)
+        out: Samples = np.fft.irfft(lowered, self._LENGTH).astype(np.float32, copy=False)
         return out
 
     def _gain(self, left: Samples, echo: Samples) -> Samples:
-        ratio = left / (echo + 1e-12)
-        seen = np.where(echo > self._AUDIBLE, np.minimum(self._left * self._FORGOTTEN, ratio), self._left)
-        self._left = np.minimum(seen, self._MOST / self._MEAN)
-        out: Samples = np.maximum(1 - self._MEAN * self._left / (ratio + 1e-12), self._LEAST_GAIN)
-        return out
+        ratio = left / (echo + self._LITTLE)
+        seen = np.minimum(self._left * self._FORGOTTEN, ratio)
+        np.minimum(seen, self._MOST / self._MEAN, out=seen)
+        np.copyto(self._left, seen, where=echo > self._AUDIBLE)
+        ratio += self._LITTLE
+        gain: Samples = np.divide(self._left, ratio, out=ratio)
+        gain *= -self._MEAN
+        gain += 1
+        np.maximum(gain, self._LEAST_GAIN, out=gain)
+        return gain
 
 
 class Blend:
@@ -152,7 +164,8 @@ class Wire:
             # Not of the clear one, too: it is told after the fact, and the recogniser rather has the noise (8.3 against 11.6 % of words).
             sound = self._quiet.process(sound)
             clear = np.concatenate((self._waiting, clear))
-            clear, self._waiting = clear[:BLOCK], clear[BLOCK:]
+            self._waiting = clear[BLOCK:]
+            clear = clear[:BLOCK]
         if self._gain is not None:
             sound = self._gain.process(sound, speech)
             clear = np.clip(clear * np.float32(10 ** (self._gain.gain_db / 20)), -1, 1)
