@@ -78,21 +78,26 @@ class Resampler:
         return np.concatenate([self._process(samples[at : at + self._block]) for at in range(0, len(samples), self._block)])
 
     def _process(self, samples: Samples) -> Samples:
-        sound = np.concatenate((self._kept, samples.astype(np.float32)))
-        width = 2 * self._reach
-        last = (len(sound) - width) * self._up + self._up - 1  # the last place whose window is complete
-        parts = [self._whole(sound)] if self._down <= _SHORT_CYCLE else []
-        places = np.arange(self._place, last + 1, self._down)
-        if len(places):
-            first, phase = np.divmod(places, self._up)
-            self._place = int(places[-1]) + self._down
-            windows = np.lib.stride_tricks.sliding_window_view(sound, width)
-            parts.append((windows[first] * _weights(self._up, self._down, self._reach)[phase]).sum(axis=1))
-        out = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0, np.float32)])
+        sound: NDArray[np.float32] = np.empty(len(self._kept) + len(samples), np.float32)
+        sound[: len(self._kept)] = self._kept
+        sound[len(self._kept) :] = samples
+        last = (len(sound) - 2 * self._reach) * self._up + self._up - 1  # the last place whose window is complete
+        out = self._whole(sound) if self._down <= _SHORT_CYCLE else np.zeros(0, np.float32)
+        if self._place <= last:
+            out = np.concatenate((out, self._each(sound, last)))
         passed = min(self._place // self._up, len(sound))
         self._place -= passed * self._up
         self._kept = sound[passed:]
         return _as(samples.dtype, out)
+
+    def _each(self, sound: NDArray[np.float32], last: int) -> NDArray[np.float32]:
+        """The outputs up to the place `last`."""
+        places = np.arange(self._place, last + 1, self._down)
+        first, phase = np.divmod(places, self._up)
+        self._place = int(places[-1]) + self._down
+        windows = np.lib.stride_tricks.sliding_window_view(sound, 2 * self._reach)
+        out: NDArray[np.float32] = (windows[first] * _weights(self._up, self._down, self._reach)[phase]).sum(axis=1)
+        return out
 
     def _whole(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs of whole cycles, by one product of matrices: 20 ms of 24 to 16 kHz take a fifth of the time that they do alone."""

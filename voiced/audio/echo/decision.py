@@ -5,7 +5,7 @@ voices; tests/bench/fusion makes them. While nothing of the assistant can be hea
 """
 
 from functools import cache
-from math import log
+from math import log, tanh
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +44,15 @@ class Fusion:
 
     def likely(self, evidence: Samples) -> float:
         """The newest piece, shape (evidence.SIZE,); returns log odds that the user speaks."""
+        w = self._w
         of_bands = evidence[: KINDS * BANDS].reshape(KINDS, BANDS).T
-        bands = _leaky(of_bands @ self._w["band.weight"] + self._w["band.bias"])
-        halves = bands.reshape(2, BANDS // 2, -1).mean(axis=1).ravel()
-        whole = np.concatenate((halves, evidence[KINDS * BANDS :]))
+        bands = _leaky(of_bands @ w["band.weight"], w["band.bias"])
+        halves = _HALVES @ bands
+        whole = np.concatenate((halves.ravel(), evidence[KINDS * BANDS :]))
         self._condensed[:-1] = self._condensed[1:]
-        self._condensed[-1] = _leaky(whole @ self._w["condense.weight"] + self._w["condense.bias"])
-        inner = _leaky(self._condensed.ravel() @ self._w["judge.weight"] + self._w["judge.bias"])
-        return float(inner @ self._w["score.weight"] + self._w["score.bias"][0])
+        self._condensed[-1] = _leaky(whole @ w["condense.weight"], w["condense.bias"])
+        inner = _leaky(self._condensed.ravel() @ w["judge.weight"], w["judge.bias"])
+        return float(inner @ w["score.weight"] + w["score.bias"][0])
 
 
 class Judge:
@@ -73,10 +74,16 @@ class Judge:
         still = self._sum > _OVER
         self._suspected = self._sum >= _SUSPECTED or (self._suspected and still)
         self._confirmed = self._sum >= _CONFIRMED or (self._confirmed and still)
-        speech = float(0.5 * (1 + np.tanh(0.5 * odds)))
+        speech = 0.5 * (1 + tanh(0.5 * odds))
         return Decision(speech, self._suspected, self._confirmed, far_active)
 
 
-def _leaky(x: Samples) -> Samples:
-    leaky: Samples = np.maximum(x, np.float32(0.05) * x)
+#: Means over the lower bands and the upper ones.
+_HALVES: Samples = np.repeat(np.eye(2, dtype=np.float32), BANDS // 2, axis=1) * np.float32(2 / BANDS)
+_LEAK = np.float32(0.05)
+
+
+def _leaky(x: Samples, bias: Samples) -> Samples:
+    x += bias
+    leaky: Samples = np.maximum(x, x * _LEAK, out=x)
     return leaky
