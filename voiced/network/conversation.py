@@ -71,8 +71,9 @@ class Conversation:
         return self.phase in (Phase.CONNECTING, Phase.GREETING) and self.line.woken
 
     def told(self, session: Mapping[str, Any]) -> dict[str, Any]:
-        """A session object of the server's, with words that may be shown."""
-        return {key: self.quote(value) if isinstance(value, str) else value for key, value in session.items()}
+        """Of a session object of the server's what we go by, with words that may be shown."""
+        known = {key: session[key] for key in ("id", "model", "expires_at") if key in session}
+        return {key: self.quote(value) if isinstance(value, str) else value for key, value in known.items()}
 
     def configured(self) -> None:
         """The settings of the session of now are known to everybody whom they concern."""

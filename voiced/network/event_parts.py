@@ -7,6 +7,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 LONGEST_ID: Final = 512
+_LONGEST_NAME: Final = 200
+_LONGEST_WORDS: Final = 4000
 #: No control characters, nor those that turn the direction of text: ids are told to people and scripts.
 PLAIN: Final = r"\A[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]*\Z"
 NOT_PLAIN: Final = "an id with control characters"
@@ -48,13 +50,19 @@ class Item(Struct, kw_only=True, omit_defaults=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """`error.error`; also the error of a failed response or transcription. Servers leave out what they like."""
+    """`error.error`; also the error of a failed response or transcription. Servers leave out what they like, and what is longer than
+    anybody reads is cut here, before anybody looks for words in it."""
 
     type: str = ""
     code: str | None = None
     message: str = ""
     param: str | None = None
     event_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self.type, self.message = self.type[:_LONGEST_NAME], self.message[:_LONGEST_WORDS]
+        self.code = self.code and self.code[:_LONGEST_NAME]
+        self.param = self.param and self.param[:_LONGEST_NAME]
 
 
 class StatusDetails(Struct, kw_only=True, omit_defaults=True):

@@ -23,6 +23,7 @@ from voiced.network.event_parts import Response as Response
 from voiced.network.event_parts import ResponseParams as ResponseParams
 from voiced.network.event_parts import StatusDetails as StatusDetails
 from voiced.network.lenient import without_odd_fields
+from voiced.network.limits import LONGEST_EVENT_BYTES
 
 
 class WireMalformed(ValueError):
@@ -316,8 +317,7 @@ def _leaves(base: type[Struct]) -> list[type[Struct]]:
 CLIENT_EVENTS: dict[str, type[ClientEvent]] = {_type_of(kind): kind for kind in _leaves(ClientEvent)}  # type: ignore[misc]  # leaves of ClientEvent are ClientEvents
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {_type_of(kind): kind for kind in _leaves(ServerEvent)}  # type: ignore[misc]  # likewise
 
-
-#: What servers with beta names call events whose fields are the same (realtime-protocol 3.6).
+#: Names of servers of the beta, for events with the same fields (realtime-protocol 3.6).
 BETA_NAMES: dict[str, type[ServerEvent]] = {
     "conversation.item.created": ItemAdded,
     "response.audio.delta": OutputAudioDelta,
@@ -340,6 +340,7 @@ _client = {name: msgspec.json.Decoder(kind) for name, kind in CLIENT_EVENTS.item
 _server = {name: msgspec.json.Decoder(kind) for name, kind in SERVER_EVENTS.items()}
 # A decoder wants the name that its class has, so a beta name has a class of its own, which nobody else sees.
 _beta = {name: msgspec.json.Decoder(msgspec.defstruct("_Beta", (), bases=(kind,), tag=name)) for name, kind in BETA_NAMES.items()}
+_SOUND = ("response.output_audio.delta", "response.audio.delta")  # may be as long as a message
 _encoder = msgspec.json.Encoder()
 _MISMATCH = f"Expected `str` matching regex {PLAIN!r}"  # msgspec's words
 
@@ -376,6 +377,8 @@ def _decode(text: bytes | str, decoders: dict[str, msgspec.json.Decoder[Any]], *
     decoder = decoders.get(envelope.type)
     if decoder is None:
         return Unknown(envelope.type, envelope.event_id)
+    if lenient and len(text) > LONGEST_EVENT_BYTES and envelope.type not in _SOUND:
+        raise WireMalformed(f"{envelope.type}: {len(text)} bytes are too long", "event_too_long")
     try:
         return decoder.decode(text)
     except UnicodeDecodeError as error:  # the envelope's decoder does not look into what it skips

@@ -96,7 +96,7 @@ class Hello:
         session_id, model, expires_at = session.get("id"), session.get("model"), session.get("expires_at")
         if isinstance(session_id, str):
             self.session_id = session_id
-        if isinstance(model, str):
+        if isinstance(model, str) and self.phase is Phase.GREETING:  # each model is a line of its own in what is spent
             self.model = model
         if isinstance(expires_at, int) and 0 < expires_at < 1 << 53:
             self.expires_at = expires_at

@@ -14,6 +14,7 @@ from voiced.network import events
 from voiced.network.configure import OF_A_CONNECTION, Updates
 from voiced.network.greeting import Greeting, Refusal, Told
 from voiced.network.hello import Hello, Phase
+from voiced.network.limits import EARLY
 from voiced.network.outputs import DropNext, OpenNext, Outbox, SendNext, Sleep, TakeOver, Wake
 
 _NS_PER_S = 1_000_000_000
@@ -28,8 +29,8 @@ _LEAD_AT_MOST = 6
 #: Once the next session is ready, a change of settings that needs it is not put off for longer.
 _CHANGE_WITHIN_NS = 60 * _NS_PER_S
 _TRY_AGAIN_NS = 15 * _NS_PER_S
-#: Events about MCP servers that come before the conversation does.
-_MOST_EARLY = 64
+#: Of the events about MCP servers that come before the conversation does.
+_LONGEST_EARLY_BYTES = 256 << 10
 
 
 class Quiet:
@@ -212,7 +213,7 @@ class Line:
                     for update in refusal.updates:
                         self._out.add(SendNext(update))
             case events.ItemAdded() | events.ItemDone() | events.McpListToolsFailed():
-                if len(self._early) < _MOST_EARLY:
+                if len(self._early) < EARLY and len(events.encode(event)) <= _LONGEST_EARLY_BYTES:
                     self._early.append(event)
 
     def next_lost(self, reason: str, now: MonoNs, *, fatal: bool) -> None:

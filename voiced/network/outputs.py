@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from voiced.errors import ControlError, VoicedError
 from voiced.messages import Flush, MonoNs, Order, ReplyAudio, ReplyEnd
 from voiced.network.events import ClientEvent
+from voiced.network.limits import ERRORS_AT_ONCE, ERRORS_EVERY_NS
 from voiced.network.quote import MESSAGE, Quote
 
-#: A server that repeats itself is heard once in this time, for each of so many codes.
+#: A server that repeats itself is heard once in this time.
 _ERROR_EVERY_NS = 1_000_000_000
-_CODES_AT_ONCE = 8
 _LONGEST_CODE = 64
 
 
@@ -162,6 +162,8 @@ class Outbox:
         self.quote = quote
         self._outputs: list[Output] = []
         self._told_ns: dict[str, int] = {}  # by code, the errors of the last second
+        self._errors_until_ns = 0  # each that is told moves it on
+        self._untold = 0
 
     def add(self, output: Output) -> None:
         self._outputs.append(output)
@@ -181,12 +183,17 @@ class Outbox:
         self.log(logging.WARNING, message)
 
     def server_error(self, code: str, message: str, now: MonoNs) -> None:
-        """The same for what the server may repeat as often as it likes: each code once a second, the rest is dropped."""
+        """The same for what the server may repeat as often as it likes: each code once a second, a few at once, and then one each
+        ten seconds; the rest is counted."""
         self._told_ns = {told: told_ns for told, told_ns in self._told_ns.items() if now - told_ns < _ERROR_EVERY_NS}
         code = self.quote(code, _LONGEST_CODE)
-        if code not in self._told_ns and len(self._told_ns) < _CODES_AT_ONCE:
-            self._told_ns[code] = now
-            self.error(code, message)
+        if code in self._told_ns or self._errors_until_ns - now > (ERRORS_AT_ONCE - 1) * ERRORS_EVERY_NS:
+            self._untold += 1
+            return
+        self._told_ns[code] = now
+        self._errors_until_ns = max(self._errors_until_ns, now) + ERRORS_EVERY_NS
+        untold, self._untold = self._untold, 0
+        self.error(code, f"{self.quote(message)} ({untold} more errors of the server's were not told)" if untold else message)
 
     def take(self) -> list[Output]:
         outputs, self._outputs = self._outputs, []

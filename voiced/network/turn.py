@@ -12,6 +12,7 @@ from voiced.network import events
 from voiced.network.complaints import sane
 from voiced.network.ear import Ear
 from voiced.network.kept import RECENT_NS, KeptSound
+from voiced.network.limits import AWAITED
 from voiced.network.outputs import Outbox, Output
 from voiced.network.owed import OWED_AT_MOST_NS, Debts, Owed
 from voiced.network.press import Press
@@ -224,6 +225,8 @@ class Turn:
             owed.name(item_id)
         if self._transcribed:
             self._awaited[item_id] = now + _WORDS_WITHIN_NS
+            if len(self._awaited) > AWAITED:
+                del self._awaited[next(iter(self._awaited))]
 
     def written_down(self, item_id: str) -> None:
         """The words of an item are known, or never will be."""

@@ -10,6 +10,7 @@ from typing import Any
 import websocket
 
 from voiced.errors import ServerUnreachable, VoicedError
+from voiced.network.limits import ANSWER_BYTES
 from voiced.network.link import reach
 from voiced.network.link.credentials import KeyCommand, headers
 from voiced.network.link.reach import Target as Target
@@ -19,8 +20,6 @@ from voiced.shown import password_in
 
 #: From the first byte on to the answer of the upgrade; the steps have time-outs of their own.
 _HANDSHAKE_S = 25.0
-#: Of the answer to the upgrade, the body of a refusal included. The library would read for as long as it is sent something.
-_LONGEST_ANSWER_BYTES = 64 << 10
 
 
 class _TooLate(Exception):
@@ -28,17 +27,17 @@ class _TooLate(Exception):
 
 
 class _Answer:
-    """A socket of which no more than an answer is read."""
+    """A socket of which no more than an answer is read: the library would read for as long as it is sent something."""
 
     def __init__(self, real: socket.socket) -> None:
         self._real = real
-        self._left = _LONGEST_ANSWER_BYTES
+        self._left = ANSWER_BYTES
 
     def recv(self, most: int) -> bytes:
         data = self._real.recv(most)
         self._left -= len(data)
         if self._left < 0:
-            raise websocket.WebSocketProtocolException(f"its answer is longer than {_LONGEST_ANSWER_BYTES >> 10} KiB")
+            raise websocket.WebSocketProtocolException(f"its answer is longer than {ANSWER_BYTES >> 10} KiB")
         return data
 
     def __getattr__(self, name: str) -> Any:

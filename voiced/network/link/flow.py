@@ -7,16 +7,9 @@ Two buckets that leak: what comes in, in frames (a long one counts for each 16 K
 from typing import Final
 
 from voiced.messages import MonoNs
+from voiced.network.limits import FRAME_BYTES, FRAMES_A_SECOND, FRAMES_AT_ONCE, TOLD_A_SECOND, TOLD_AT_ONCE
 
 _NS_PER_S: Final = 1_000_000_000
-#: A server was seen to send 2000 deltas of words a second (transcript); at this rate a flood costs a third of a core.
-_FRAMES_A_SECOND: Final = 3_000
-#: Ten minutes of speech at once, in deltas of 20 ms and words to them.
-_FRAMES_AT_ONCE: Final = 50_000
-_LONG_BYTES: Final = 16 << 10
-#: A turn of the conversation makes ten.
-_TOLD_A_SECOND: Final = 100
-_TOLD_AT_ONCE: Final = 1_000
 
 
 class _Bucket:
@@ -46,11 +39,11 @@ class Flow:
     """That of one connection."""
 
     def __init__(self) -> None:
-        self._came = _Bucket(_FRAMES_A_SECOND, _FRAMES_AT_ONCE)
-        self._told = _Bucket(_TOLD_A_SECOND, _TOLD_AT_ONCE)
+        self._came = _Bucket(FRAMES_A_SECOND, FRAMES_AT_ONCE)
+        self._told = _Bucket(TOLD_A_SECOND, TOLD_AT_ONCE)
 
     def came(self, frames: int, size: int, now: MonoNs) -> None:
-        self._came.pour(frames + size // _LONG_BYTES, now)
+        self._came.pour(frames + size // FRAME_BYTES, now)
 
     def told(self, events: int, now: MonoNs) -> None:
         self._told.pour(events, now)

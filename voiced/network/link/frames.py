@@ -9,8 +9,8 @@ import os
 import struct
 from typing import Final
 
-#: One message of the server, and so one frame: 8 minutes of sound, since some servers send an utterance whole (realtime-protocol 7.2).
-LONGEST_MESSAGE_BYTES: Final = 32 << 20
+from voiced.network.limits import LONGEST_MESSAGE_BYTES
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 NORMAL, PROTOCOL_ERROR, TOO_BIG = 1000, 1002, 1009
 _LAST, _RESERVED, _OPCODE, _MASKED = 0x80, 0x70, 0x0F, 0x80

@@ -6,14 +6,11 @@ found late behind a backlog: `put` says at once when a message looks like one.
 
 from collections import deque
 
+from voiced.network.limits import INBOX_BYTES, INBOX_MESSAGES
+
 #: A type stands within the first bytes of an event in every server known; this far is looked.
 _TYPE_WITHIN = 200
 _SPEECH_STARTED = b'"input_audio_buffer.speech_started"'
-#: Beyond this the socket is left alone until some is decoded, and the server has to wait: ten minutes of speech.
-_MOST_BYTES = 64 << 20
-#: The same for small ones, whose number counts: an order is answered when all that was received before it was looked at, and that
-#: takes 75 us each. 34 minutes of speech in deltas of 250 ms.
-_MOST_MESSAGES = 8192
 
 
 class Inbox:
@@ -47,4 +44,5 @@ class Inbox:
 
     @property
     def full(self) -> bool:
-        return self._bytes >= _MOST_BYTES or len(self._waiting) >= _MOST_MESSAGES
+        """The socket is left alone until some is decoded, and the server has to wait."""
+        return self._bytes >= INBOX_BYTES or len(self._waiting) >= INBOX_MESSAGES

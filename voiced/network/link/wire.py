@@ -10,6 +10,7 @@ import ssl
 import struct
 from typing import Any
 
+from voiced.network.limits import UNSENT_BYTES
 from voiced.network.link.frames import BINARY, CLOSE, NORMAL, PING, PONG, PROTOCOL_ERROR, TEXT, FrameRefused, Frames, frame
 
 _READ_BYTES = 256 << 10
@@ -19,8 +20,6 @@ _SLICE_BYTES = 4 << 20
 _FRAMES_AT_A_TIME = 256
 #: More than this at once is a burst: first empty the socket, then look at what came.
 _FLOOD_BYTES = 128 << 10
-#: Unsent output: a turn of a minute that is told again (kept.LONGEST_NS) is 4 MB at once. A server that takes nothing beyond is gone.
-_MOST_UNSENT_BYTES = 6 << 20
 #: Nothing received for this long: ask whether anybody is there; nothing for as long again: nobody is.
 QUIET_NS = 20_000_000_000
 
@@ -148,7 +147,7 @@ class Wire:
     def _queue(self, data: bytes, opcode: int) -> None:
         self._unsent += frame(data, opcode)
         self.send_rest()
-        if len(self._unsent) > _MOST_UNSENT_BYTES:
+        if len(self._unsent) > UNSENT_BYTES:
             raise ConnectionEnded(1006, "the server takes nothing any more")
 
     # life and end --------------------------------------------------------------------------------------------------------

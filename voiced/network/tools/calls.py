@@ -291,6 +291,7 @@ class Calls:
     def _settle(self) -> None:
         """Tells the server what it may be told by now."""
         if not self._open:
+            self._rounds = [round for round in self._rounds if round.calls or not round.done]
             return
         to_answer = False
         for round in self._rounds:
