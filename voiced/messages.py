@@ -102,6 +102,13 @@ class Flush(NamedTuple):
     ordered_ns: MonoNs
 
 
+class CarryOn(NamedTuple):
+    """To playback, once it is known to listen: what it has plays on, under this epoch. Frames of an older one that are still on
+    their way are void."""
+
+    epoch: Epoch
+
+
 # playback -> network -----------------------------------------------------------------------------------------------
 
 
@@ -122,6 +129,33 @@ class Flushed(NamedTuple):
     dropped_ms: int
     latency_us: int  # ordered_ns -> device aborted; 0 where nothing was playing
     was_playing: bool
+
+
+class PartQueued(NamedTuple):
+    """How much of one content part playback was given, and how much of that was heard."""
+
+    item_id: str
+    content_index: int
+    played_frames: int
+    received_frames: int
+
+
+class CarriedOn(NamedTuple):
+    """The answer to CarryOn: all that is queued or sounding, in order of play. Sound is sent from here on, not before."""
+
+    epoch: Epoch
+    parts: tuple[PartQueued, ...]
+
+
+class PlayReached(NamedTuple):
+    """Ten times a second while a part sounds: so much of it was heard at that time, and so much more the device holds."""
+
+    item_id: str
+    content_index: int
+    epoch: Epoch
+    played_frames: int
+    held_frames: int
+    at_ns: MonoNs
 
 
 class PlayStarted(NamedTuple):
@@ -216,6 +250,9 @@ Message = (
     | Played
     | PlayedCut
     | Duck
+    | CarryOn
+    | CarriedOn
+    | PlayReached
 )
 
 #: The table: a message's place in it is its tag on the wire.
@@ -239,6 +276,9 @@ MESSAGES: tuple[type[Message], ...] = (
     Played,
     PlayedCut,
     Duck,
+    CarryOn,
+    CarriedOn,
+    PlayReached,
 )
 _TAG = {kind: tag for tag, kind in enumerate(MESSAGES)}
 
@@ -264,6 +304,8 @@ def decode(header: bytes) -> Message:
         message: Message = kind(*fields)
         if isinstance(message, Flushed):
             return message._replace(heard=tuple(PartHeard(*part) for part in message.heard))
+        if isinstance(message, CarriedOn):
+            return message._replace(parts=tuple(PartQueued(*part) for part in message.parts))
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise MessageMalformed(f"{len(header)} bytes are no bus message: {error}") from error
     return message

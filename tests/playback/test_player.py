@@ -4,21 +4,25 @@ from itertools import pairwise
 
 from voiced.audio.device import OpenFormat
 from voiced.messages import (
+    CarriedOn,
+    CarryOn,
     Duck,
     Epoch,
     Flush,
     Flushed,
     MonoNs,
     PartHeard,
+    PartQueued,
     Played,
     PlayedCut,
     PlayFinished,
+    PlayReached,
     PlayStarted,
     ReplyAudio,
     ReplyEnd,
 )
 from voiced.playback.gain import Loudness
-from voiced.playback.player import Player, World
+from voiced.playback.player import Player, Report, World
 from voiced.playback.reference import Reference
 
 MS = 1_000_000
@@ -62,7 +66,7 @@ class NotedDevice:
 class Bench:
     def __init__(self, percent: int = 100, landing_ms: int = 0, start_ms: int = 20) -> None:
         self.now = MonoNs(-1)
-        self.told: list[Flushed | PlayStarted | PlayFinished] = []
+        self.told: list[Report] = []
         self.announced: list[tuple[Played | PlayedCut, int]] = []  # and milliseconds of sound
         self.slept_ns: list[int] = []
         self.device = NotedDevice(self)
@@ -563,3 +567,42 @@ def test_a_device_that_cuts_when_it_likes_is_not_waited_for() -> None:
     _with_a_pause(bench)
     bench.player.flush(Flush(Epoch(2), "speech_started", bench.now))
     assert sum(bench.slept_ns) == 0
+
+
+def test_ten_times_a_second_it_is_told_how_far_a_part_was_heard() -> None:
+    bench = Bench()
+    bench.say(500)
+    bench.at(0)
+    for ms in range(20, 240, 20):
+        bench.device.room = 480
+        bench.at(ms)
+    reached = [report for report in bench.told if isinstance(report, PlayReached)]
+    assert [(report.played_frames // 24, report.at_ns // MS) for report in reached] == [(100, 100), (200, 200)]
+    assert [report.held_frames for report in reached] == [24 * 60, 24 * 60]
+
+
+def test_a_network_process_that_starts_hears_what_there_is_and_nothing_is_cut() -> None:
+    bench = Bench()
+    bench.say(250)
+    bench.end()
+    bench.say(100, "b")
+    bench.at(0)
+    bench.now = MonoNs(30 * MS)
+    did = list(bench.device.did)
+    bench.player.carry_on(CarryOn(Epoch(7)))
+    parts = (PartQueued("a", 0, 24 * 30, 24 * 250), PartQueued("b", 0, 0, 24 * 100))
+    assert bench.told[-1] == CarriedOn(Epoch(7), parts)
+    assert bench.device.did == did
+    bench.say(100, "b", epoch=1)
+    assert bench.player.playout.queued_frames == 24 * 290, "what is of before and still on its way is void"
+    bench.say(100, "b", epoch=7)
+    assert bench.player.playout.queued_frames == 24 * 390
+    assert bench.device.did == did
+
+
+def test_what_a_network_process_says_first_is_no_reason_to_cut() -> None:
+    bench = Bench()
+    bench.player.carry_on(CarryOn(Epoch(7)))
+    assert bench.told[-1] == CarriedOn(Epoch(7), ())
+    bench.player.flush(Flush(Epoch(7), "late", bench.now))
+    assert len(bench.told) == 1

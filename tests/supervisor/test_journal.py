@@ -54,6 +54,27 @@ def test_a_restart_knows_what_was_said_lately(home: Path) -> None:
     assert recent(home, 60) == [{**turn("just now"), "time": NOW - 5}]
 
 
+def test_what_is_being_said_is_known_until_it_was_heard(home: Path) -> None:
+    journal = opened(home)
+    journal.add(turn("Count."), NOW)
+    journal.begun("item_2", "One", final=False)
+    journal.begun("item_2", "One two", final=False)
+    [_, saying] = journal.turns
+    assert (saying["text"], saying["heard"], saying["role"], saying["over"], saying["final"]) == (
+        "One two",
+        "One two",
+        "assistant",
+        False,
+        False,
+    )
+    assert texts(recent(home, ALWAYS)) == ["Count."], "it is not written down"
+    journal.add({**turn("One two three", "assistant"), "item_id": "item_2"}, NOW)
+    assert texts(journal.turns) == ["Count.", "One two three"]
+    for number in range(1000):
+        journal.begun(f"never heard {number}", "x", final=True)
+    assert len(journal.turns) < 20
+
+
 def test_over_midnight_it_reads_on(home: Path) -> None:
     midnight = time.mktime((2026, 11, 23, 0, 0, 0, 0, 0, -1))
     journal = opened(home, midnight - 10)

@@ -16,7 +16,7 @@ from voiced.audio.presence.wire import SINKS
 from voiced.bus import DUCK, FLUSH, HEARD, REFERENCE, REPLY, Receiver, Sender
 from voiced.child import Child, now_ns, run
 from voiced.errors import NotNow
-from voiced.messages import Duck, Flush, Order, ReplyAudio, ReplyEnd
+from voiced.messages import CarryOn, Duck, Flush, Order, ReplyAudio, ReplyEnd
 from voiced.playback.earcons import EARCONS, sound
 from voiced.playback.gain import Loudness
 from voiced.playback.player import Player, World
@@ -90,6 +90,8 @@ class _Process:
             if isinstance(message, Flush):
                 self._player.flush(message)
                 self._tell_duck(0.0)
+            elif isinstance(message, CarryOn):
+                self._player.carry_on(message)
         for message, _ in self._ducks.drain(64):
             if isinstance(message, Duck):
                 self._player.duck(message)

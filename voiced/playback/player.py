@@ -6,7 +6,20 @@ from typing import NamedTuple
 from voiced.audio.device import OutputDevice
 from voiced.audio.format import to_device
 from voiced.audio.meter import FLOOR_DBFS, dbfs
-from voiced.messages import SAMPLE_RATE_HZ, Duck, Flush, Flushed, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.messages import (
+    SAMPLE_RATE_HZ,
+    CarriedOn,
+    CarryOn,
+    Duck,
+    Flush,
+    Flushed,
+    MonoNs,
+    PlayFinished,
+    PlayReached,
+    PlayStarted,
+    ReplyAudio,
+    ReplyEnd,
+)
 from voiced.playback import landing
 from voiced.playback.gain import Loudness
 from voiced.playback.playout import Playout
@@ -26,6 +39,10 @@ _DUCK_FRAMES = SAMPLE_RATE_HZ // 50
 #: A device that takes longer to start again cuts whenever it likes (PipeWire at the end of its quantum): no use in choosing when.
 _PROMPT_NS = 2_000_000
 _STARTS_TRIED = 3
+#: How often it is told how far a part was heard: what a process that is killed could not say is at most this old.
+_REACHED_EVERY_NS = 100_000_000
+
+Report = Flushed | PlayStarted | PlayFinished | PlayReached | CarriedOn
 
 
 class World(NamedTuple):
@@ -34,7 +51,7 @@ class World(NamedTuple):
     clock: Callable[[], MonoNs]
     sleep_ns: Callable[[int], object]
     #: Takes reports for the network process.
-    tell: Callable[[Flushed | PlayStarted | PlayFinished], object]
+    tell: Callable[[Report], object]
 
 
 class Player:
@@ -54,6 +71,7 @@ class Player:
         self.playout = Playout(self._buffer_frames)
         self._waiting_since: MonoNs | None = None
         self._idle_since: MonoNs | None = None
+        self._reached_ns = MonoNs(0)
         self._flushed_ns = MonoNs(-1)
         self._last_piece = b""
         #: Silence is written behind what was taken last.
@@ -85,6 +103,11 @@ class Player:
             self.playout.receive(frame, pcm)
         else:
             self.playout.end(frame)
+
+    def carry_on(self, order: CarryOn) -> None:
+        """A network process speaks from here on; it is told what there is."""
+        self._settle(self._clock())
+        self._tell(CarriedOn(order.epoch, self.playout.carry_on(order.epoch)))
 
     def cue(self, pcm: bytes) -> None:
         """A sound of our own, where it disturbs nothing."""
@@ -154,6 +177,7 @@ class Player:
         self._settle(now)
         if self.playout.running:
             self._write(int(self._device.writable() * self._to_bus))
+            self._tell_reached(now)
         elif self.playout.queued_frames:
             if self._may_start(now):
                 self._begin()
@@ -175,6 +199,11 @@ class Player:
         """Of what was written last, as loud as it is heard."""
         return dbfs(self._last_piece) if self.playout.running else FLOOR_DBFS
 
+    def _tell_reached(self, now: MonoNs) -> None:
+        if now - self._reached_ns >= _REACHED_EVERY_NS and (reached := self.playout.reached(now)) is not None:
+            self._reached_ns = now
+            self._tell(reached)
+
     def _may_start(self, now: MonoNs) -> bool:
         """A device stays silent until it holds `start_frames`: wait a moment for more, unless none is coming."""
         if self.playout.queued_frames >= self._start_frames or self.playout.all_ended():
@@ -189,7 +218,7 @@ class Player:
         self._waiting_since = self._idle_since = None
         self._device.start()
         room = int(self._device.writable() * self._to_bus)
-        now = self._clock()
+        self._reached_ns = now = self._clock()
         held_ns = self._held_still_ns(room)
         heard_from = MonoNs(now + held_ns)
         self.playout.begin(heard_from)

@@ -12,7 +12,19 @@ device that is emptied to be filled anew.
 from collections import deque
 from typing import NamedTuple
 
-from voiced.messages import BYTES_PER_FRAME, SAMPLE_RATE_HZ, Epoch, PartHeard, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.messages import (
+    BYTES_PER_FRAME,
+    SAMPLE_RATE_HZ,
+    Epoch,
+    MonoNs,
+    PartHeard,
+    PartQueued,
+    PlayFinished,
+    PlayReached,
+    PlayStarted,
+    ReplyAudio,
+    ReplyEnd,
+)
 from voiced.playback.parts import Part, Run
 
 _NS_PER_S = 1_000_000_000
@@ -145,6 +157,19 @@ class Playout:
                 continue
             finished.append(PlayFinished(part.item_id, part.content_index, self.epoch, part.heard // _FRAMES_PER_MS))
         return finished
+
+    def reached(self, now: MonoNs) -> PlayReached | None:
+        """How far the part that sounds was heard. Call `settle` first."""
+        part = next((part for part in self._parts if part.held and not part.is_cue), None)
+        if part is None:
+            return None
+        return PlayReached(part.item_id, part.content_index, self.epoch, part.heard, part.held, now)
+
+    def carry_on(self, epoch: Epoch) -> tuple[PartQueued, ...]:
+        """Plays on under an epoch that is no older; returns what there is. Call `settle` first."""
+        self.epoch = max(self.epoch, epoch)
+        speech = [part for part in self._parts if not part.is_cue]
+        return tuple(PartQueued(part.item_id, part.content_index, part.heard, part.received) for part in speech)
 
     @property
     def held_frames(self) -> int:

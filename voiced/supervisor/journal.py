@@ -13,6 +13,8 @@ MOST_CHARS = 48 * 1024
 _MOST_BYTES = 1 << 18
 #: Unix seconds; beyond are only a broken clock's, and no number that a line may hold.
 _END_OF_TIME = 1e12
+#: Turns of the assistant's that are being said: one, and what was told to be said behind it.
+_MOST_UNFINISHED = 8
 _LOSS = "what is said now is not written down; make room there or put that right, or set memory.keep = false"
 
 
@@ -30,6 +32,7 @@ class Journal:
         """
         self.keep(directory, days, wall_s)
         self._newest: deque[dict[str, Any]] = deque()
+        self._unfinished: dict[str, dict[str, Any]] = {}
         self._chars = 0
         self._read()
         self._newest = deque(turn for turn in self._newest if abs(wall_s - turn["time"]) <= resume_s)
@@ -47,8 +50,16 @@ class Journal:
                 if self._forget():
                     return
 
+    def begun(self, item_id: str, text: str, *, final: bool) -> None:
+        """The assistant says something: so far, or in all, this. Only remembered, for a network process that takes over."""
+        turn = {"item_id": item_id, "role": "assistant", "text": text, "heard": text, "final": final, "over": False}
+        self._unfinished[item_id] = turn
+        if len(self._unfinished) > _MOST_UNFINISHED:
+            del self._unfinished[next(iter(self._unfinished))]
+
     def add(self, turn: dict[str, Any], wall_s: float) -> str | None:
         """Writes the turn down; a complaint where that was not possible, once until it is again."""
+        self._unfinished.pop(turn["item_id"], None)
         row = {**turn, "time": round(wall_s, 3)}
         self._newest.append(row)
         self._chars += _chars(row)
@@ -58,8 +69,8 @@ class Journal:
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """As they were added, the oldest first; the newest 200 and 48 Ki characters."""
-        return [dict(turn) for turn in self._newest]
+        """As they were added, the oldest first; the newest 200 and 48 Ki characters. Then those that are not `over`."""
+        return [dict(turn) for turn in (*self._newest, *self._unfinished.values())]
 
     def _forget(self) -> bool:
         """Whether anything had to be forgotten, the oldest first."""
