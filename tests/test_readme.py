@@ -10,12 +10,16 @@ import pytest
 from voiced.config import load
 from voiced.control import COMMANDS
 from voiced.keys import KEYS, TABLES, Key, Table
+from voiced.supervisor.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 _BY = r"voiced\.keys, by python -m tests\.test_readme -->\n"
 _SETTINGS = re.compile(rf"(?<=<!-- settings: from {_BY}).*?(?=<!-- end of settings -->)", re.DOTALL)
 _TABLES = re.compile(rf"(?<=<!-- tables: from {_BY}).*?(?=<!-- end of tables -->)", re.DOTALL)
+_METRICS = re.compile(
+    r"(?<=<!-- metrics: from voiced\.supervisor\.metrics, by python -m tests\.test_readme -->\n).*?(?=<!-- end of metrics -->)", re.DOTALL
+)
 _LONG = 40
 
 
@@ -26,6 +30,12 @@ def settings_table() -> str:
 def tables_table() -> str:
     lines = [line for table in TABLES.values() for line in _of_table(table)]
     return "\n".join(["| key | default | meaning |", "|---|---|---|", *lines, ""])
+
+
+def metrics_table() -> str:
+    return "\n".join(
+        ["| metric | kind | what it is |", "|---|---|---|", *(f"| `{name}` | {kind} | {doc} |" for name, kind, doc, _ in METRICS), ""]
+    )
 
 
 def _of_table(table: Table) -> list[str]:
@@ -58,7 +68,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_tables_of_settings_are_the_program_s() -> None:
-    for pattern, table in ((_SETTINGS, settings_table()), (_TABLES, tables_table())):
+    for pattern, table in ((_SETTINGS, settings_table()), (_TABLES, tables_table()), (_METRICS, metrics_table())):
         found = pattern.search(README.read_text())
         assert found
         assert found[0] == table, "run: python -m tests.test_readme"
@@ -80,7 +90,7 @@ def test_the_settings_shown_make_use_of_every_table() -> None:
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("voicectl ")])
 def test_the_commands_shown_exist(line: str) -> None:
     words = [word for word in shlex.split(line.split("|")[0], comments=True)[1:] if not word.startswith("--")]
-    assert words[0].replace("-", "_") in {*COMMANDS, "events", "doctor"}
+    assert words[0].replace("-", "_") in {*COMMANDS, "events", "doctor", "logs"}
 
 
 @pytest.mark.parametrize("block", blocks("python"))
@@ -96,7 +106,8 @@ def test_the_paths_shown_exist() -> None:
 
 def _write() -> None:
     text = _SETTINGS.sub(lambda _: settings_table(), README.read_text())
-    README.write_text(_TABLES.sub(lambda _: tables_table(), text))
+    text = _TABLES.sub(lambda _: tables_table(), text)
+    README.write_text(_METRICS.sub(lambda _: metrics_table(), text))
 
 
 if __name__ == "__main__":

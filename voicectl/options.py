@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from voicectl import commands, doctor
+from voicectl import commands, doctor, logs
 from voiced import __version__, control
 
 _HELP = """Control the running voice daemon.
@@ -22,6 +22,7 @@ Examples:
   voicectl profile work               other settings; `profile none` leaves them
   voicectl events transcript          follow what is said
   voicectl doctor                     what is wrong, and what to change
+  voicectl logs --since 10min         what happened
   voicectl --json status | jq .state  for programs; `events` gives one JSON map a line
 
 \b
@@ -79,6 +80,7 @@ def _group() -> click.Group:
     help = f"Follow what happens, until Ctrl-C or the daemon's end. TOPIC is the beginning of a name; none is all.\n\n\b\nTopics:\n{topics}"
     voicectl.add_command(_command(commands.EVENTS, help, "[TOPIC]..."))
     voicectl.add_command(_doctor())
+    voicectl.add_command(_logs())
     return voicectl
 
 
@@ -92,6 +94,21 @@ def _doctor() -> click.Command:
     def command(context: click.Context, words: tuple[str, ...]) -> None:
         as_json, timeout_s = context.obj
         sys.exit(doctor.run([*words, *(["--json"] if as_json else [])], timeout_s))
+
+    return command
+
+
+def _logs() -> click.Command:
+    @click.command(logs.NAME, help=logs.HELP)
+    @click.option("--follow", "-f", is_flag=True, help="Go on with what happens from now on.")
+    @click.option("--since", metavar="TIME", help="From then on: 10min, 2h, today, 'YYYY-MM-DD HH:MM'. Default: the last 200 lines.")
+    @click.option("--level", type=click.Choice(list(logs.LEVELS)), help="What is at least as grave.")
+    @click.option("--process", metavar="NAME", help="Only of that process, as `voicectl status` names it.")
+    @click.pass_context
+    def command(context: click.Context, follow: bool, since: str | None, level: str | None, process: str | None) -> None:
+        as_json, _ = context.obj
+        words = logs.arguments(follow=follow, since=since, level=level, process=process, as_json=as_json)
+        sys.exit(logs.run(words, follow=follow))
 
     return command
 

@@ -120,6 +120,15 @@ def _idle_timeout(value: int) -> str | None:
     return None if value >= 5000 else "must be 0 or 5000 to 30000"
 
 
+def _of_this_machine(value: str) -> str | None:
+    host, _, port = value.rpartition(":")
+    if value.startswith("unix:"):
+        right = value.removeprefix("unix:").startswith(("/", "~/"))
+    else:
+        right = is_loopback(host.removeprefix("[").removesuffix("]")) and port.isdecimal() and 0 < int(port) < 1 << 16
+    return None if right else "must be 127.0.0.1:PORT or unix:/PATH: metrics tell when you talk, and stay on this machine"
+
+
 def _mcp_url(value: str) -> str | None:
     from urllib.parse import urlsplit  # 10 ms, for those who have such a server
 
@@ -166,4 +175,5 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "tools.parameters": _schema,
     "mcp.authorization_env": _variable,
     "mcp.url": _mcp_url,
+    "metrics.listen": _of_this_machine,
 }

@@ -123,6 +123,8 @@ KEYS: dict[str, Key] = {
         Key("embedded.chat_url", str, "", "OpenAI-compatible chat URL that thinks for the embedded server, as http://localhost:11434/v1"),
         Key("embedded.chat_model", str, "", "the model to ask for there"),
         Key("log.level", str, "info", "how much is logged", ("debug", "info", "warning", "error")),
+        Key("log.content", bool, False, "log what is said, too, turn by turn"),
+        Key("metrics.listen", str, "", "where Prometheus finds metrics, `127.0.0.1:9780` or `unix:PATH`; empty = nowhere", most=107),
     )
 }
 

@@ -175,7 +175,7 @@ class Household:
             member.settle(self._head.world(), time.monotonic())
         if Action.KILL in actions and event is Event.DUE:
             what = "does not stop" if member.state is State.STOPPING or member.life.blameless else "hangs"
-            self._say(log.WARNING, member.name, f"{what}; killing it")
+            self._say(log.WARNING, member.name, f"{what}; killing it", event="hangs")
         if member.state is not before or member.pid != pid:
             self._head.changed(member, "")
 
@@ -260,7 +260,7 @@ class Household:
         life = member.life
         if life.state is State.GIVEN_UP:
             remedy = f"mend it, then `voicectl restart {member.name}`"
-            self._say(log.ERROR, member.name, f"given up after {life.restarts} restarts: {reason}; {remedy}")
+            self._say(log.ERROR, member.name, f"given up after {life.restarts} restarts: {reason}; {remedy}", event="given_up")
         elif life.state is State.BACKOFF and life.blameless:
             self._say(log.INFO, member.name, "starting anew, as asked")
         elif life.state is State.BACKOFF:
@@ -268,7 +268,8 @@ class Household:
             # A headset may be away for a day: that it still is is no news.
             level = log.DEBUG if reason == member.told else log.WARNING
             member.told = reason if member.lacks_something else ""
-            self._say(level, member.name, f"died: {reason}; starting it again" + (f" in {wait_s:.1f} s" if wait_s >= 0.05 else ""))
+            again = "starting it again" + (f" in {wait_s:.1f} s" if wait_s >= 0.05 else "")
+            self._say(level, member.name, f"died: {reason}; {again}", event="died")
 
     def _await_last_words(self, member: Member) -> None:
         ears = Poller()

@@ -16,8 +16,8 @@ from voiced.secret import secret_variables
 from voiced.supervisor import log
 from voiced.supervisor.books import Books
 from voiced.supervisor.earcons import MUTED, Earcons
-from voiced.supervisor.flights import Flights
 from voiced.supervisor.household import SELF, Household
+from voiced.supervisor.instruments import Instruments
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import State
 from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
@@ -65,7 +65,6 @@ class Supervisor:
         self._status_changed = False
         self._metered = False  # somebody looks at `level` events
         self._earcons = Earcons()
-        self._flights = Flights(books.directory, lambda line: self._say(log.WARNING, SELF, line))
         self._ears_open: bool | None = None  # None: no wake word is waited for
 
         self._poller = Poller()
@@ -79,6 +78,7 @@ class Supervisor:
         now = settings.now
         self._child_env = child_environment(env, directory, secret_variables(now.config))
         self._household = Household(self, family, self._poller, self._child_env, say)
+        self._instruments = Instruments(self._poller, books.directory, self._snapshot, self._household.flights, say)
         self._status = Status(now.provider, now.config["turn.mode"], now.profile, version=__version__, pid=os.getpid(), now_s=self._now())
         self._control = ControlServer(
             self._requests, self._serve, self._household.order, self._finish, lambda line: self._say(log.ERROR, SELF, line)
@@ -95,6 +95,7 @@ class Supervisor:
         told_muted = self._status.muted
         try:
             self._tell_settings()
+            self._instruments.configure(self._settings.now.config)
             self._account(self._books.turn_page(time.time()))
             self._household.man(self._table(self._settings.now.provider))
             while not (self._household.stopping and self._household.gone):
@@ -107,6 +108,7 @@ class Supervisor:
                 self._doors.look()
                 self._control.receive(self._now())
                 self._events.receive()
+                self._instruments.see(woken, self._now())
                 self._set_pace()
                 if self._now() > asleep_until_s + _OVERSLEPT_S:  # it may have been in the middle of this that we were stopped
                     self._household.excuse()
@@ -120,8 +122,8 @@ class Supervisor:
                     self._events.publish_status()
         finally:
             self._household.kill_and_reap()
-            self._flights.wait()
             signals.close()
+            self._instruments.close()
             self._requests.socket.close(linger=200)  # the answer to `shutdown` may still be on its way
             self._bus.close()
         if self._fatal is not None:
@@ -129,7 +131,7 @@ class Supervisor:
 
     def _patience_ms(self) -> float:
         others = (self._control.deadline_s, self._events.deadline_s, self._service.deadline_s, self._earcons.due_s)
-        deadlines = [*self._household.deadlines, *others]
+        deadlines = [*self._household.deadlines, *self._instruments.deadlines, *others]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
 
@@ -138,6 +140,7 @@ class Supervisor:
         now_s = self._now()
         self._household.keep_time(now_s)
         self._control.expire(now_s)
+        self._instruments.keep_time(now_s)
         self._events.keep_time(now_s)
         self._sound(self._earcons.take(now_s))
         if self._books.day_is_over(time.time()):
@@ -204,6 +207,8 @@ class Supervisor:
                 self._account(self._books.spent(data, time.time()))
             case "turn":
                 self._books.said(data, time.time())
+                if self._settings.now.config["log.content"]:
+                    self._say(log.INFO, name, f"{data['role']}: {data['text']}", event="turn")
             case "transcript.assistant":
                 self._books.saying(data)
             # Whoever follows all events, as a log does, answers none.
@@ -218,7 +223,7 @@ class Supervisor:
         self._check_ready()
 
     def _became_ready(self, member: Member) -> None:
-        self._say(log.DEBUG, member.name, "ready")
+        self._say(log.DEBUG, member.name, "ready", event="ready")
         if self._metered and member.name in _METERED:
             self._order_pace(member.name)
         if member.name == "capture" and self._ears_open is not None:
@@ -236,7 +241,8 @@ class Supervisor:
         devices = [next(iter(self._status.devices_in_use(direction)), "none") for direction in ("input", "output")]
         self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
         took_s = self._now() - self._started_s
-        self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`")
+        advice = "speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`"
+        self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: {advice}", event="ready")
         self._service.ready(self._now())
 
     def _take_failure(self, member: Member, failure: Failed) -> None:
@@ -245,7 +251,8 @@ class Supervisor:
         if self._is_first_start(member) and fatal:
             self._fail_to_start(failure)
         else:
-            self._say(log.DEBUG if failure.message == member.told else log.ERROR, member.name, failure.message)
+            level = log.DEBUG if failure.message == member.told else log.ERROR
+            self._say(level, member.name, failure.message, event="failed", code=failure.code)
         self._emit(self._status.failed(member.name, failure.code, failure.message, fatal=fatal))
 
     def died(self, member: Member, reason: str) -> None:
@@ -256,14 +263,7 @@ class Supervisor:
             self._fail_to_start(member.failure or Failed(ChildDied.code, f"the {member.name} process died while starting: {reason}"))
         else:
             self._household.tell_death(member, reason)
-            given_up = member.state is State.GIVEN_UP
-            if given_up or (member.state is State.BACKOFF and not member.life.blameless and not member.lacks_something):
-                self._record_flight(member.name, f"the {member.name} process died: {reason}", always=given_up)
-
-    def _record_flight(self, name: str, why: str, *, always: bool) -> None:
-        file = self._flights.write(name, why, self._household.flights(), self._now(), always=always)
-        if file is not None:
-            self._say(log.INFO, SELF, f"what went over the bus in the 30 s before: {file}", event="flight", file=str(file))
+            self._instruments.died(member, reason, self._now())
 
     def _is_first_start(self, member: Member) -> bool:
         """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
@@ -291,13 +291,14 @@ class Supervisor:
             self._child_env.pop(variable, None)
         self._say.level = self._settings.level
         self._household.tell_level()
-        self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"))
+        self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"), event="settings")
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
         if "audio.playback.volume" in changed:
             self._status.volume = None  # whatever was chosen before
             self._order("playback", VOLUME, level=config["audio.playback.volume"])
         if "turn.mode" in changed:
             self._order("capture", PUSH_TO_TALK, on=config["turn.mode"] == "push_to_talk")
+        self._instruments.configure(config)
         if "wake.word" in changed:
             self._household.renew("capture")
         self._account(self._books.configure(config, time.time()))
@@ -318,7 +319,7 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number == _ASK_SIGNAL:
-            self._record_flight(SELF, "asked for by SIGUSR1", always=True)
+            self._instruments.asked(self._now())
         elif self._household.stopping:
             self._household.kill()  # asked twice
         else:
@@ -331,7 +332,7 @@ class Supervisor:
 
     def _stop(self, why: str = "") -> None:
         if why:
-            self._say(log.INFO, SELF, f"stopping ({why})")
+            self._say(log.INFO, SELF, f"stopping ({why})", event="stopping")
         self._service.stopping()
         self._household.stop()
 
@@ -404,12 +405,14 @@ class Supervisor:
     def _emit(self, emissions: Iterable[Emission]) -> None:
         for topic, data in emissions:
             self._events.publish(topic, data)
+            self._instruments.count(topic, data)
             self._sound(self._earcons.due(topic, data, self._now()))
             self._status_changed |= topic in ("state", "process", "session")
             if topic == "state":
-                self._say(log.INFO if data["state"] in _LOGGED_STATES and not self._household.stopping else log.DEBUG, SELF, data["state"])
+                level = log.INFO if data["state"] in _LOGGED_STATES and not self._household.stopping else log.DEBUG
+                self._say(level, SELF, data["state"], event="state")
             elif topic == "flush" and data.get("latency_ms") is not None:
-                self._say(log.INFO, SELF, f"interrupted; silent after {data['latency_ms']:.1f} ms")
+                self._say(log.INFO, SELF, f"interrupted; silent after {data['latency_ms']:.1f} ms", event="flush")
 
     def _now(self) -> float:
         return time.monotonic()
