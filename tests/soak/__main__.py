@@ -77,7 +77,7 @@ def _befall(today: Day, deck: Deck, until_s: float, chance: random.Random) -> li
     outcomes: list[Outcome] = []
     while time.monotonic() < until_s:
         time.sleep(chance.uniform(*_PAUSE_S))
-        if (fault := deck.draw()) is None:  # each has to wait
+        if (fault := deck.draw(time.monotonic())) is None:
             continue
         outcomes.append(outcome := _one(today, fault, chance))
         took = "not back" if outcome.back_s is None else f"back after {outcome.back_s:.2f} s"

@@ -206,10 +206,10 @@ class Deck:
         self._among, self._chance = among, chance
         self._cards: list[Fault] = []
         #: When a process was last replaced: one that never runs for long is given up, as it should be.
-        self._replaced_s = dict.fromkeys(PROCESSES, 0.0)
+        self._replaced_s = dict.fromkeys(PROCESSES, float("-inf"))
 
-    def draw(self) -> Fault | None:
-        now_s = time.monotonic()
+    def draw(self, now_s: float) -> Fault | None:
+        """None where each that is left has to wait."""
         self._cards = self._cards or self._chance.sample(self._among, len(self._among))
         for fault in self._cards:
             if fault.of is None or now_s - self._replaced_s[fault.of] > _STABLE_S:

@@ -156,8 +156,9 @@ def day(seed: int) -> Iterator[Day]:
                 daemon.wait_until_ready()
                 listener = Listener(daemon.runtime_dir)
                 talk = Talk(partner, listener, seed)
-                for thread in (listener, talk):
-                    thread.start()
+                listener.start()
+                listener.subscribed.wait(PATIENCE_S)
+                talk.start()
                 try:
                     yield Day(stage, talk, listener)
                 finally:

@@ -69,6 +69,7 @@ class Listener(threading.Thread):
         self._runtime_dir = runtime_dir
         self._changed = threading.Condition()
         self.over = False
+        self.subscribed = threading.Event()
         #: Numbers of turns that are over, by role.
         self.told: dict[str, set[int]] = {"user": set(), "assistant": set()}
         self.errors: list[str] = []
@@ -76,6 +77,7 @@ class Listener(threading.Thread):
     def run(self) -> None:
         while not self.over:
             with contextlib.suppress(VoicedError), Client(self._runtime_dir) as client, client.events("turn", "error") as stream:
+                self.subscribed.set()
                 while not self.over:
                     if (event := stream.next(_LOOK_S)) is not None:
                         self._take(event.topic, event.data)
@@ -120,7 +122,7 @@ class Talk(threading.Thread):
         while not self.over:
             self.number += 1
             while not self.over and not self._took(self.number):
-                self.said_again += 1
+                pass
 
     def _took(self, number: int) -> bool:
         calm = not self.disturbed
@@ -135,6 +137,7 @@ class Talk(threading.Thread):
             if time.monotonic() > deadline_s or self.over:
                 if calm and not self.over:
                     self.unheard.append(number)
+                self.said_again += 1
                 return False
         for role in roles:
             self.said[role].add(number)
