@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from voiced import messages
 from voiced.errors import BY_CODE, VoicedError
-from voiced.messages import Epoch, MicFrame, MonoNs, Order, PartHeard
+from voiced.messages import Epoch, MicFrame, MonoNs, Order, PartHeard, PartQueued
 from voiced.network.interface import Conversing
 from voiced.network.outputs import Output
 from voiced.network.quote import Quote
@@ -219,6 +219,8 @@ def _message(told: dict[str, Any]) -> Any:
     ((name, fields),) = told.items()
     if "heard" in fields:
         fields = {**fields, "heard": tuple(PartHeard(**part["PartHeard"]) for part in fields["heard"])}
+    if "parts" in fields:
+        fields = {**fields, "parts": tuple(PartQueued(**part["PartQueued"]) for part in fields["parts"])}
     return getattr(messages, name)(**fields)
 
 

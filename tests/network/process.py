@@ -17,7 +17,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from voiced import messages
 from voiced.bus import FAMILY, FLUSH, HEARD, MICROPHONE, REPLY, Bus, Poller, Receiver, Sender
 from voiced.child import settings_frame
-from voiced.messages import Message, MicFrame, MonoNs
+from voiced.messages import Message, MicFrame, MonoNs, PartQueued, ReplyAudio
 
 PATIENCE_S = 10.0
 
@@ -44,10 +44,12 @@ class World:
         self.microphone = Sender(self.bus.connect(MICROPHONE))
         self.flushes: Receiver | None = None
 
-    def listen(self) -> None:
-        """Subscribes to the flush, as playback does."""
+    def listen(self, *parts: PartQueued) -> None:
+        """Subscribes to the flush, as playback does; it has these parts to play."""
         self.flushes = Receiver(self.bus.connect(FLUSH))
-        self.until_from(self.flushes, lambda message: isinstance(message, messages.Flush) and message.reason == "restart")
+        order = self.until_from(self.flushes, lambda message: isinstance(message, messages.CarryOn))
+        assert isinstance(order, messages.CarryOn)
+        self.heard.send(messages.CarriedOn(order.epoch, parts))
 
     def until(self, wanted: Callable[[Message], bool]) -> Message:
         """The next message to the supervisor that is wanted; all are kept in `from_child`."""
@@ -84,6 +86,18 @@ class World:
             if item is not None and wanted(item[0]):
                 return item[0]
         raise AssertionError(f"not within {PATIENCE_S} s")
+
+    def next_reply(self) -> tuple[ReplyAudio, bytes]:
+        """The next sound for playback, waited for."""
+        poller = Poller()
+        poller.watch(self.replies.socket)
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            poller.wait(100)
+            item = self.replies.next()
+            if item is not None and isinstance(item[0], ReplyAudio):
+                return item[0], item[1]
+        raise AssertionError(f"no sound within {PATIENCE_S} s")
 
     def order(self, command: str, **args: Any) -> None:
         self.family.send_multipart((self._identity, messages.encode(messages.Order(7, command, args))))

@@ -6,7 +6,19 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from voiced.messages import Epoch, Flushed, MicFrame, MonoNs, Order, PartHeard, PlayFinished, PlayStarted
+from voiced.messages import (
+    CarriedOn,
+    Epoch,
+    Flushed,
+    MicFrame,
+    MonoNs,
+    Order,
+    PartHeard,
+    PartQueued,
+    PlayFinished,
+    PlayReached,
+    PlayStarted,
+)
 from voiced.network.outputs import Broadcast, Output, Play, PlayEnd, PublishEvent, SendEvent
 from voiced.network.session import Session
 
@@ -111,6 +123,18 @@ class Script:
 
     def finished(self, item_id: str, played_ms: int) -> list[Output]:
         return self.do(self.session.heard(PlayFinished(item_id, 0, self.session.epoch, played_ms), self.now))
+
+    def reached(self, item_id: str, played_ms: int, held_ms: int = 60) -> list[Output]:
+        message = PlayReached(item_id, 0, self.session.epoch, 24 * played_ms, 24 * held_ms, self.now)
+        return self.do(self.session.heard(message, self.now))
+
+    def playback_gone(self) -> list[Output]:
+        return self.do(self.session.playback_gone(self.now))
+
+    def carried_on(self, *parts: tuple[str, int, int], epoch: Epoch | None = None) -> list[Output]:
+        """Playback listens, and has these parts: so much of each was heard, of so much (ms)."""
+        queued = tuple(PartQueued(item_id, 0, 24 * played_ms, 24 * received_ms) for item_id, played_ms, received_ms in parts)
+        return self.do(self.session.heard(CarriedOn(self.session.epoch if epoch is None else epoch, queued), self.now))
 
     def flushed(self, *heard: tuple[str, int], epoch: Epoch | None = None, was_playing: bool = True) -> list[Output]:
         parts = tuple(PartHeard(item_id, 0, played_ms) for item_id, played_ms in heard)

@@ -22,7 +22,23 @@ from tests.network.link.test_wire import refusing
 from tests.network.process import PATIENCE_S, World, serving
 from tests.network.script import delta as made_delta
 from voiced.bus import FLUSH, Receiver
-from voiced.messages import Epoch, Failed, Flush, Flushed, LocalSpeech, Log, MicFrame, MonoNs, PartHeard, PlayStarted, Ready, ReplyAudio
+from voiced.messages import (
+    CarryOn,
+    Epoch,
+    Failed,
+    Flush,
+    Flushed,
+    LocalSpeech,
+    Log,
+    MicFrame,
+    MonoNs,
+    PartHeard,
+    PartQueued,
+    PlayReached,
+    PlayStarted,
+    Ready,
+    ReplyAudio,
+)
 
 pytestmark = pytest.mark.system
 
@@ -229,45 +245,48 @@ def test_a_speech_started_behind_a_burst_overtakes_it(peer: Peer, world: World) 
     assert len(taken) - 1 < 400
 
 
-def test_playback_that_dies_and_comes_back(peer: Peer, world: World) -> None:
-    world.until(lambda message: isinstance(message, Ready))
-    world.listen()
-    connection = peer.connections.get(timeout=PATIENCE_S)
-    say(connection, "response.created", response={"id": "r1"})
-    delta(connection, "i1", bytes(48_000))
-    world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+def test_playback_that_dies_is_given_the_rest(peer: Peer, world: World) -> None:
+    connection, epoch = speaking(peer, world)
     assert world.flushes is not None
+    world.heard.send(PlayReached("i1", 0, epoch, 2_400, 0, MonoNs(time.monotonic_ns())))  # 100 ms of the 500
     world.flushes.socket.close()
-    world.until_published("error", code="playback_lost")
-    assert peer.next("response.cancel")["response_id"] == "r1"
-    assert peer.next("conversation.item.delete")["item_id"] == "i1"
-    delta(connection, "i1", bytes(48_000))
-    say(connection, "response.created", response={"id": "r2"})
-    delta(connection, "i2", bytes(48_000), "r2")
+    delta(connection, "i1", bytes(9_600))  # nobody hears it now
     world.listen()
-    audio = world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
-    assert isinstance(audio, ReplyAudio)
-    assert audio.item_id == "i2"
+    given = b""
+    while len(given) < 24_000 - 4_800 + 9_600:
+        header, pcm = world.next_reply()
+        given += pcm if header.epoch > epoch else b""  # before it is known to be gone, it may still be sent something
+    assert header.item_id == "i1"
+    assert len(given) == 24_000 - 4_800 + 9_600
+    assert not world.published("error")
 
 
 def test_playback_that_is_replaced_while_nobody_looks(peer: Peer, world: World) -> None:
     """Both happen while the process stands still, so that it finds them in one turn."""
-    world.until(lambda message: isinstance(message, Ready))
-    world.listen()
-    connection = peer.connections.get(timeout=PATIENCE_S)
-    say(connection, "response.created", response={"id": "r1"})
-    delta(connection, "i1", bytes(48_000))
-    world.until_from(world.replies, lambda message: isinstance(message, ReplyAudio))
+    _, epoch = speaking(peer, world)
     assert world.flushes is not None
     world.process.send_signal(signal.SIGSTOP)
     try:
         world.flushes.socket.close()
-        successor = world.bus.connect(FLUSH)
+        successor = Receiver(world.bus.connect(FLUSH))
     finally:
         world.process.send_signal(signal.SIGCONT)
-    flushes = Receiver(successor)
-    world.until_from(flushes, lambda message: isinstance(message, Flush) and message.reason == "restart")
-    world.until_published("error", code="playback_lost")
+    order = world.until_from(successor, lambda message: isinstance(message, CarryOn))
+    assert isinstance(order, CarryOn)
+    assert order.epoch > epoch
+
+
+def test_what_playback_has_of_a_process_before_this_one_plays_on_and_can_be_interrupted(peer: Peer, world: World) -> None:
+    world.until(lambda message: isinstance(message, Ready))
+    world.listen(PartQueued("before", 0, 2_400, 48_000))
+    world.until_published("state", state="speaking")
+    assert world.flushes is not None
+    assert world.flushes.next() is None, "no flush"
+    connection = peer.connections.get(timeout=PATIENCE_S)
+    say(connection, "input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
+    flush = world.until_from(world.flushes, lambda message: isinstance(message, Flush))
+    assert isinstance(flush, Flush)
+    assert flush.reason == "speech_started"
 
 
 def test_orders_are_answered(peer: Peer, world: World) -> None:

@@ -210,16 +210,6 @@ def test_the_session_asks_to_be_woken_for_that() -> None:
     assert script.session.wake_ns == script.now + 250_000_000
 
 
-def test_playback_that_went_away_ends_the_reply() -> None:
-    script = Script()
-    script.reply(ms=400)
-    script.wait(100)
-    out = script.do(script.session.playback_gone(script.now))
-    assert sent(out) == [("ResponseCancel", "r1"), ("ItemTruncate", "i1", 0, 100)]
-    assert published(out, "error")[0]["code"] == "playback_lost"
-    assert published(out, "state") == [{"state": "listening"}]
-
-
 def test_playback_that_went_away_will_not_answer_a_flush_any_more() -> None:
     script = Script()
     script.reply(ms=400)

@@ -64,6 +64,8 @@ STEPS = st.one_of(
     st.tuples(st.just("burst"), st.lists(SERVER, max_size=6)),
     st.tuples(st.just("started"), ITEMS),
     st.tuples(st.just("finished"), ITEMS),
+    st.tuples(st.just("reached"), st.tuples(ITEMS, st.integers(0, 500), st.integers(0, 100))),
+    st.tuples(st.just("carried"), st.lists(st.tuples(ITEMS, st.integers(0, 200), st.integers(200, 500)), max_size=3)),
     st.tuples(st.just("flushed"), st.lists(st.tuples(ITEMS, st.integers(-10, 500)), max_size=4)),
     st.tuples(st.just("wait"), st.sampled_from([1, 50, 251, 4000, 11_000, 70_000])),
     st.tuples(st.just("order"), st.sampled_from(["interrupt", "ask", "say", "transcript", "wake", "talk", "other"])),
@@ -123,6 +125,7 @@ def test_any_order_of_anything(steps: list[tuple[str, Any]], mood: dict[str, Any
     for kind, what in steps:
         script.now = MonoNs(script.now + 1_000_000)
         before = len(script.all)
+        judge.epoch = Epoch(judge.epoch + ((kind, what) == ("link", "gone")))
         step(script, kind, what)
         for _ in range(10):
             script.wait(0)
@@ -151,6 +154,10 @@ def step(script: Script, kind: str, what: Any) -> None:
                 script.feed(raw)
         case "started":
             script.do(session.heard(PlayStarted(what, 0, session.epoch), script.now))
+        case "reached":
+            script.reached(*what)
+        case "carried":
+            script.carried_on(*what)
         case "finished":
             script.do(session.heard(PlayFinished(what, 0, session.epoch, 10), script.now))
         case "flushed":

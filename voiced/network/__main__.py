@@ -15,11 +15,12 @@ from typing import Any
 from voiced import logs
 from voiced.bus import FLUSH, HEARD, MICROPHONE, REPLY, Broadcaster, Receiver, Sender
 from voiced.child import BEAT_EVERY_NS, Child, now_ns, run
-from voiced.messages import Epoch, Flush, LocalSpeech, MicFrame, MonoNs, ReplyAudio, ReplyEnd
+from voiced.messages import CarriedOn, CarryOn, Epoch, LocalSpeech, MicFrame, MonoNs, ReplyAudio, ReplyEnd
 from voiced.network import outputs
 from voiced.network.hello import Phase
 from voiced.network.interface import Conversing
 from voiced.network.link.uplink import Uplink
+from voiced.network.owed import owed_of_before
 from voiced.network.quote import Quote
 from voiced.network.recording.recorder import Recorder
 from voiced.network.session import Session
@@ -49,12 +50,14 @@ class _Network:
         epoch = Epoch(time.monotonic_ns() // _NS_PER_MS)
         quote = Quote(self._settings.get("token"))
         self._recorder = Recorder(child, quote, self._use)
-        self._session: Conversing = Session(self._settings, epoch, self._recorder.new_id, self._settings.get("history") or (), quote=quote)
+        history = self._settings.get("history") or ()
+        owed = owed_of_before(history, time.time())
+        self._session: Conversing = Session(self._settings, epoch, self._recorder.new_id, history, quote, owed)
         self._uplink = Uplink(child, self._session, quote, self._do)
         self._programs = Programs(child)
         self._tick_ns: int | None = None
         self._due_ns = 0  # when the next whole turn of the loop is due
-        self._held: list[tuple[ReplyAudio | ReplyEnd, bytes | None]] = []
+        self._playback_listens = False
         self._since: float | None = None  # unix seconds
         self._stale = Stale()
 
@@ -89,6 +92,7 @@ class _Network:
             self._do(self._session.order(order, self._uplink.received, now))
         if self._heard.socket in woken:
             for message, _ in self._heard.drain(64):
+                self._playback_listens = self._playback_listens or isinstance(message, CarriedOn)
                 self._do(self._session.heard(message, now))
         if self._microphone.socket in woken:
             self._hear_microphone(now)
@@ -134,7 +138,6 @@ class _Network:
                     self._play(end, None)
                 case outputs.Broadcast(flush):
                     self._flush.send(flush)
-                    self._held.clear()
                 case outputs.PublishEvent(topic, data):
                     self._child.publish(topic, **data)
                 case outputs.LogLine(level, text):
@@ -189,23 +192,20 @@ class _Network:
         self._do(self._session.tool_ended(ended.call_id, ended.ok, ended.output, now))
 
     def _play(self, header: ReplyAudio | ReplyEnd, pcm: bytes | None) -> None:
-        """Sound waits until playback is known to hear the flush that could void it."""
-        if self._flush.listeners:
+        """Where playback does not hear the flush that could void it, it is not sent: the session keeps it until playback does."""
+        if self._playback_listens:
             self._reply.send(header, pcm)
-        else:
-            self._held.append((header, pcm))
 
     def _listeners(self, now: MonoNs) -> None:
         before = self._flush.listeners
         gone = self._flush.update()
         if gone:
+            self._playback_listens = False
+            self._reply.socket.close(linger=0)  # what it did not take is not for its successor
+            self._reply = Sender(self._child.bus.connect(REPLY))
             self._do(self._session.playback_gone(now))
         if self._flush.listeners and (gone or not before):
-            # What an earlier network process gave it to play belongs to a conversation that is gone.
-            self._flush.send(Flush(self._session.epoch, "restart", now))
-            held, self._held = self._held, []
-            for header, pcm in held:
-                self._reply.send(header, pcm)
+            self._flush.send(CarryOn(self._session.epoch))
 
     def _open(self, detail: dict[str, Any]) -> None:
         self._uplink.healthy(now_ns())

@@ -12,13 +12,13 @@ For each item of an interrupted reply, by what came out of the loudspeaker (real
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from voiced.messages import Epoch, Flushed, MonoNs, Order, PartHeard
+from voiced.messages import BYTES_PER_MS, Epoch, Flushed, MonoNs, Order, PartHeard
 from voiced.network.events import ClientEvent, ItemDelete, ItemTruncate
-from voiced.network.replies import Part, Replies, SpokenItem
+from voiced.network.part import Part
+from voiced.network.replies import Replies, SpokenItem
 
 #: How long playback may take to say what was heard. It answers within 20 ms when it is well; after this it is down or hung.
 ANSWER_WITHIN_NS = 250_000_000
-_NS_PER_MS = 1_000_000
 
 #: played ms by (item id, content index)
 Heard = Mapping[tuple[str, int], int]
@@ -61,19 +61,20 @@ class Interruption:
         return self.heard is not None and handled >= self.horizon
 
 
-def heard_map(heard: Iterable[PartHeard]) -> Heard:
-    return {(part.item_id, part.content_index): part.played_ms for part in heard}
+def heard_map(heard: Iterable[PartHeard], replies: Replies) -> Heard:
+    """From the parts' first sample on; a playback process counts from what it was given."""
+    return {(part.item_id, part.content_index): part.played_ms + replies.base_ms(part.item_id, part.content_index) for part in heard}
 
 
 def estimate(items: Iterable[SpokenItem], flushed_ns: int) -> Heard:
     """What was heard if playback never says: it died or hangs.
 
-    A part that had started is taken to have sounded without a break until the flush, as far as its sound reaches. That
-    may be too much, but the user surely heard some of it, and to delete it would make the model deny what it was heard
-    saying. A part that never started was not heard.
+    A part that had started is taken to have sounded without a break from what playback said last until the flush, as far as its sound
+    reaches. That may be too much, but the user surely heard some of it, and to delete it would make the model deny what it was
+    heard saying. A part that never started was not heard.
     """
     return {
-        (item.item_id, part.content_index): max(0, min((flushed_ns - part.started_ns) // _NS_PER_MS, part.forwarded_ms))
+        (item.item_id, part.content_index): part.heard_at(flushed_ns) // BYTES_PER_MS
         for item in items
         for part in item.parts.values()
         if part.started_ns is not None and not part.finished
@@ -144,7 +145,7 @@ class BargeIn:
         """Playback obeyed a flush, and with it every older one. An answer that comes too late changes nothing any more."""
         for interruption in self._pending:
             if interruption.epoch is not None and interruption.epoch <= flushed.epoch and interruption.heard is None:
-                interruption.heard = heard_map(flushed.heard)
+                interruption.heard = heard_map(flushed.heard, self._replies)
                 interruption.flushed = flushed
 
     def session_closed(self) -> None:

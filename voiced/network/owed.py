@@ -1,12 +1,22 @@
 """The turns of the user's that no answer has come to: what another session has to be told again. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from voiced.network.transcript import USER
 
 _NS_PER_S = 1_000_000_000
 #: Who is not answered by then has given up, too: what was said while there was no connection is not sent minutes later.
 OWED_AT_MOST_NS = 15 * _NS_PER_S
 #: More turns in a row that nobody answers are not remembered.
 _MOST_OWED = 8
+
+
+def owed_of_before(history: Sequence[Mapping[str, Any]], unix_s: float) -> str | None:
+    """The item of the turn that a process before this one left unanswered: the last word was the user's, and a moment ago."""
+    last = history[-1] if history else {}
+    recent = abs(unix_s - last.get("time", 0.0)) * _NS_PER_S < OWED_AT_MOST_NS
+    return str(last["item_id"]) if recent and last.get("role") == USER else None
 
 
 class Owed:

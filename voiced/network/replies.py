@@ -6,47 +6,12 @@ Pure bookkeeping. `bargein` decides with it, `session` fills it. Lengths are byt
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from voiced.messages import BYTES_PER_FRAME, BYTES_PER_MS
+from voiced.messages import BYTES_PER_MS
+from voiced.network.limits import ITEMS, PARTS, REPLIES
+from voiced.network.part import Part
 
 #: Ids remembered of interrupted replies that are over; late deltas come within seconds of an interruption.
 _VOID_IDS_KEPT = 512
-#: More unfinished replies than any conversation holds at once; a server that announces more talks nonsense.
-_REPLIES_KEPT = 256
-
-
-class Part:
-    """One audio content part."""
-
-    __slots__ = ("_odd", "content_index", "ended", "finished", "forwarded", "received", "started_ns")
-
-    def __init__(self, content_index: int) -> None:
-        self.content_index = content_index
-        self.received = 0  # whole samples that came from the server, dropped ones included
-        self.forwarded = 0  # of these, handed to playback
-        self.ended = False  # the server said that no more will come
-        self.started_ns: int | None = None
-        self.finished = False  # playback reported the last sample
-        self._odd = b""
-
-    def whole_samples(self, sound: bytes) -> bytes:
-        """`sound` cut to whole samples; a byte left over waits for the next delta (realtime-protocol 5.3: guard the alignment)."""
-        sound = self._odd + sound if self._odd else sound
-        if len(sound) % BYTES_PER_FRAME:
-            self._odd = sound[-1:]
-            sound = sound[:-1]
-        else:
-            self._odd = b""
-        self.received += len(sound)
-        return sound
-
-    @property
-    def forwarded_ms(self) -> int:
-        return self.forwarded // BYTES_PER_MS
-
-    @property
-    def open(self) -> bool:
-        """Handed to playback, and not yet heard to its end as far as we know."""
-        return self.forwarded > 0 and not self.finished
 
 
 class SpokenItem:
@@ -74,7 +39,7 @@ class SpokenItem:
 class Reply:
     """One response and the items in it, in order of play."""
 
-    __slots__ = ("cut", "done", "interrupted", "items", "last_event_ns", "orphaned", "out_of_band", "response_id")
+    __slots__ = ("adopted", "cut", "done", "interrupted", "items", "last_event_ns", "orphaned", "out_of_band", "response_id")
 
     def __init__(self, response_id: str, now_ns: int) -> None:
         self.response_id = response_id
@@ -84,6 +49,7 @@ class Reply:
         self.orphaned = False  # its session is gone
         self.cut = False  # its session ended before it was whole
         self.out_of_band = False
+        self.adopted = False  # an earlier network process had it said
         self.last_event_ns = now_ns
 
     @property
@@ -112,17 +78,42 @@ class Replies:
         """The reply, made where the server never announced it (realtime-protocol 7: tolerate missing lifecycle events)."""
         reply = self._by_id.get(response_id)
         if reply is None:
-            if len(self._by_id) >= _REPLIES_KEPT:
+            if len(self._by_id) >= REPLIES:
                 self.forget(next(iter(self._by_id.values())))
             reply = self._by_id[response_id] = Reply(response_id, now_ns)
         reply.last_event_ns = now_ns
         return reply
+
+    def has_room(self, response_id: str, item_id: str, content_index: int | None = None) -> bool:
+        """Whether this is known already, or may be taken into the book. A server that announces more talks nonsense."""
+        known = self._by_item.get(item_id)
+        if known is None:
+            reply = self._by_id.get(response_id)
+            if sum(len(each.items) for each in self._by_id.values()) >= ITEMS and (reply is None or item_id not in reply.items):
+                return False
+        if content_index is None or (known is not None and content_index in known[1].parts):
+            return True
+        return sum(len(item.parts) for reply in self._by_id.values() for item in reply.items.values()) < PARTS
 
     def item(self, reply: Reply, item_id: str) -> SpokenItem:
         if item_id not in reply.items:
             item = reply.items[item_id] = SpokenItem(item_id, in_conversation=not reply.out_of_band)
             self._by_item.setdefault(item_id, (reply, item))
         return reply.items[item_id]
+
+    def adopt(self, item_id: str, now_ns: int) -> tuple[Reply, SpokenItem]:
+        """What an earlier network process had playback say. No server of now knows of it."""
+        reply = self.open(f"before {item_id}", now_ns)
+        reply.adopted = reply.done = reply.orphaned = True
+        item = self.item(reply, item_id)
+        item.in_conversation = False
+        return reply, item
+
+    def base_ms(self, item_id: str, content_index: int) -> int:
+        """What of a part was heard before playback's count of it."""
+        found = self._by_item.get(item_id)
+        part = found[1].parts.get(content_index) if found else None
+        return 0 if part is None else part.base_ms
 
     def is_over(self, response_id: str) -> bool:
         return response_id in self._void

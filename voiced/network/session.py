@@ -31,7 +31,8 @@ class Session:
     """One conversation, over however many connections. Not for threads.
 
     Every public method returns the outputs in the order in which they are to be carried out; `overtake` hands them out
-    one by one, and is to be run to its end at once. `history` has the turns of before, as the `turn` event has them.
+    one by one, and is to be run to its end at once. `history` has the turns of before, as the `turn` event has them; `owed` is the item of
+    the last of them, where it waits for an answer.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Session:
         new_id: Callable[[], str],
         history: Iterable[Mapping[str, Any]] = (),
         quote: Quote | None = None,
+        owed: str | None = None,
     ) -> None:
+        self._owed = owed
         self._talk = talk = Conversation(settings, epoch, new_id, history, quote or Quote(settings.get("token")))
         self._orders = Orders(talk)
         self._faults = Faults(talk)
@@ -70,7 +73,7 @@ class Session:
             events.OutputAudioDone: voice.on_audio_done,
             events.OutputTranscriptDelta: voice.on_words,
             events.OutputTranscriptDone: voice.on_words_done,
-            events.OutputTextDelta: voice.on_text,
+            events.OutputTextDelta: voice.on_words,
             events.OutputTextDone: voice.on_text_done,
             events.FunctionArgumentsDone: lambda event, seq, now: talk.calls.arguments_done(event, now),
         }
@@ -138,6 +141,8 @@ class Session:
             self._talk.sleep(self._talk.exhausted, now, capped=True)
         else:
             self._listening.begin(now)
+        if self._owed is not None and self._talk.phase is Phase.CONNECTING:
+            self._talk.turn.typed(self._owed, now)
         return self._after(now)
 
     def connected(self, now: MonoNs, unix_s: float) -> list[Output]:

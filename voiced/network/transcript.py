@@ -13,11 +13,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from voiced.network.events import Content, Item
+from voiced.network.limits import TRANSCRIPT_CHARS, TURN_CHARS, TURNS
 
 _PUBLISH_EVERY_NS = 100_000_000
-_TURNS_KEPT = 1000
-#: A turn longer than this is cut in the log; 27 minutes of speech (realtime-protocol 5.3) stay far below.
-_LONGEST_TEXT = 200_000
+#: A partial text that is longer comes less often: so many letters, ten times a second.
+_LETTERS_AT_ONCE = 10_000
+#: Of all items together, between two looks.
+_PARTS_AT_ONCE = 8
 
 #: Nobody speaks faster, in letters a second. Words come ahead of their sound, so the share of the sound that was heard
 #: says too much of a reply that is still being generated.
@@ -93,18 +95,22 @@ class Transcript:
         self._unpublished: dict[str, _Turn] = {}
         self._ended: list[dict[str, Any]] = []
         self._untold = False
+        self._letters = 0  # in all turns
+        self._next_due_ns = 0
         for number, turn in enumerate(history):
             self._remember(turn, number)
 
     def _remember(self, told: Mapping[str, Any], number: int) -> None:
         """A turn from before our time, in the form of the `turn` event."""
         turn = self._turn(USER if told.get("role") == USER else ASSISTANT, str(told.get("item_id") or f"before_{number}"))
-        turn.pieces = [str(told.get("text") or "")[:_LONGEST_TEXT]]
-        turn.heard = str(told.get("heard") or "")
+        turn.pieces = [str(told.get("text") or "")[:TURN_CHARS]]
+        self._grow(turn, len(turn.pieces[0]))
+        turn.heard = str(told.get("heard") or "")[:TURN_CHARS]
         turn.interrupted = bool(told.get("interrupted"))
         played_ms = told.get("played_ms")
         turn.played_ms = played_ms if isinstance(played_ms, int) else None
-        turn.final = turn.over = True
+        turn.final = bool(told.get("final", True))
+        turn.over = bool(told.get("over", True))
         turn.known_in = -1
         self._untold = True
 
@@ -117,10 +123,11 @@ class Transcript:
 
     def add(self, role: str, item_id: str, piece: str, now_ns: int) -> None:
         turn = self._turn(role, item_id)
-        if turn.final or turn.length >= _LONGEST_TEXT:
+        piece = piece[: max(0, TURN_CHARS - turn.length)]
+        if turn.final or not piece:
             return
         turn.pieces.append(piece)
-        turn.length += len(piece)
+        self._grow(turn, len(piece))
         if item_id not in self._unpublished:
             self._unpublished[item_id] = turn
             turn.due_ns = now_ns if turn.due_ns is None else max(now_ns, turn.due_ns)
@@ -132,7 +139,8 @@ class Transcript:
         if turn.final:
             return None
         if text is not None:
-            turn.pieces = [text[:_LONGEST_TEXT]]
+            turn.pieces = [text[:TURN_CHARS]]
+            self._grow(turn, len(turn.pieces[0]) - turn.length)
         turn.final = True
         self._unpublished.pop(item_id, None)
         if role == USER:
@@ -170,6 +178,20 @@ class Transcript:
         said = self.finish(turn.role, item_id)
         self._end(turn, heard_of(turn.text, turn.played_ms or 0, received_ms) if interrupted else turn.text)
         return said
+
+    def heard_of_before(self, item_id: str, played_ms: int) -> None:
+        """A turn that was being said before our time was heard to the end of what came of its sound."""
+        turn = self._turns.get(item_id)
+        if turn is not None and turn.known_in == -1 and not turn.over:
+            turn.interrupted, turn.played_ms, turn.final = not turn.final, played_ms, True
+            self._end(turn, turn.text)
+
+    def end_of_before(self, sounding: Collection[str]) -> None:
+        """Turns of before our time that nobody says any more. How much of them was heard is not known; they were about to be."""
+        for turn in self._turns.values():
+            if turn.known_in == -1 and not turn.over and turn.role == ASSISTANT and turn.item_id not in sounding:
+                turn.interrupted = turn.final = True
+                self._end(turn, turn.text)
 
     def _end(self, turn: _Turn, heard: str) -> None:
         turn.over = True
@@ -228,15 +250,20 @@ class Transcript:
 
     def due(self, now_ns: int) -> Iterator[Said]:
         """Partial texts whose time has come."""
-        for item_id, turn in list(self._unpublished.items()):
-            if turn.due_ns is None or now_ns >= turn.due_ns:
-                del self._unpublished[item_id]
-                turn.due_ns = now_ns + _PUBLISH_EVERY_NS
-                yield turn.said()
+        if now_ns < self._next_due_ns:
+            return
+        due = [turn for turn in self._unpublished.values() if turn.due_ns is None or now_ns >= turn.due_ns]
+        for turn in due[:_PARTS_AT_ONCE]:
+            self._unpublished = {item_id: other for item_id, other in self._unpublished.items() if other is not turn}
+            turn.due_ns = now_ns + _PUBLISH_EVERY_NS * (1 + turn.length // _LETTERS_AT_ONCE)
+            yield turn.said()
+        if len(due) > _PARTS_AT_ONCE:
+            self._next_due_ns = now_ns + _PUBLISH_EVERY_NS
 
     @property
     def wake_ns(self) -> int | None:
-        return min((turn.due_ns or 0 for turn in self._unpublished.values()), default=None)
+        due_ns = min((turn.due_ns or 0 for turn in self._unpublished.values()), default=None)
+        return None if due_ns is None else max(due_ns, self._next_due_ns)
 
     def last(self, limit: int) -> list[dict[str, Any]]:
         """The newest `limit` turns that have words, oldest first, as the `transcript` command shows them."""
@@ -264,10 +291,20 @@ class Transcript:
             turn = None
         if turn is None:
             turn = self._turns[item_id] = _Turn(role, item_id, self.generation)
-            if len(self._turns) > _TURNS_KEPT:
-                old_id, _ = self._turns.popitem(last=False)
-                self._unpublished.pop(old_id, None)
+            if len(self._turns) > TURNS:
+                self._forget_oldest()
         return turn
+
+    def _grow(self, turn: _Turn, letters: int) -> None:
+        turn.length += letters
+        self._letters += letters
+        while self._letters > TRANSCRIPT_CHARS and next(iter(self._turns.values())) is not turn:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        old_id, old = self._turns.popitem(last=False)
+        self._unpublished.pop(old_id, None)
+        self._letters -= old.length
 
 
 def heard_of(text: str, played_ms: int, received_ms: int) -> str:

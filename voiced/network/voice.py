@@ -6,11 +6,26 @@ The half of the session that `bargein` and `replies` serve; `session` feeds it a
 import logging
 from typing import Any
 
-from voiced.messages import Epoch, Flush, Flushed, Message, MonoNs, PlayFinished, PlayStarted, ReplyAudio, ReplyEnd
+from voiced.messages import (
+    CarriedOn,
+    Epoch,
+    Flush,
+    Flushed,
+    Message,
+    MonoNs,
+    PlayFinished,
+    PlayReached,
+    PlayStarted,
+    ReplyAudio,
+    ReplyEnd,
+)
 from voiced.network import events, responses
+from voiced.network.ahead import Ahead
 from voiced.network.bargein import BargeIn, Interruption, Remedy, remedy
 from voiced.network.complaints import Complaints, sane
 from voiced.network.outputs import Answered, Broadcast, Outbox, Play, PlayEnd
+from voiced.network.part import KEPT_BYTES
+from voiced.network.playing import Playing
 from voiced.network.replies import Replies, Reply, SpokenItem
 from voiced.network.transcript import ASSISTANT, Said, Transcript
 
@@ -31,12 +46,13 @@ class Voice:
     def __init__(self, epoch: Epoch, out: Outbox, transcript: Transcript, complaints: Complaints) -> None:
         self.epoch = epoch
         self.handled = 0  # the newest server event that was looked at in its turn
-        self.sounding = False
         self._out = out
         self._transcript = transcript
         self._complaints = complaints
         self._replies = Replies()
         self._bargein = BargeIn(self._replies)
+        self._playing = Playing(epoch, self._replies, out, transcript)
+        self._ahead = Ahead()
         self._playback_ns = 0  # when playback last said something, or was last given something
 
     def session_closed(self, now: MonoNs) -> None:
@@ -49,6 +65,10 @@ class Voice:
                 item.in_conversation = False
         self._bargein.session_closed()
         self._replies.session_closed()
+
+    @property
+    def sounding(self) -> bool:
+        return self._playing.sounding
 
     @property
     def audible(self) -> bool:
@@ -105,7 +125,7 @@ class Voice:
         self._out.publish(
             "response.done",
             response_id=response.id,
-            status=response.status,
+            status=None if response.status is None else self._out.quote(response.status),
             reason=None if details.reason is None else self._out.quote(details.reason),
             usage=sane(response.usage),
         )
@@ -119,6 +139,9 @@ class Voice:
     def on_item_announced(self, event: events.OutputItemAdded | events.OutputItemDone, seq: int, now: MonoNs) -> None:
         item = event.item
         if item.type != "message" or not item.id or self._replies.is_void(event.response_id, item.id):
+            return
+        if not self._replies.has_room(event.response_id, item.id):
+            self._crowded()
             return
         self._spoken(event.response_id, item.id, seq, now)
         self._transcript.announce(ASSISTANT, item.id, aside=self._replies.is_aside(event.response_id))
@@ -136,9 +159,19 @@ class Voice:
             # Playback would begin the part anew, and wait for an end that never comes.
             self._complaints.tell("sound_after_end", f"sound of {event.item_id} after its output_audio.done", self._out)
             return
+        if not self._ahead.takes(len(pcm), now, sounding=self.sounding):
+            self._cut(reply, item, event.content_index, now)
+            return
         self._playback_ns = now
-        part.forwarded += len(pcm)
+        part.forward(pcm, keep=self._ahead.waiting_bytes <= KEPT_BYTES)
         self._out.add(Play(ReplyAudio(self.epoch, item.item_id, part.content_index), pcm))
+
+    def _cut(self, reply: Reply, item: SpokenItem, content_index: int, now: MonoNs) -> None:
+        """More sound than any reply has: what there is of it is played, and the rest is not wanted."""
+        self._complaints.tell("too_much_sound", "more than half an hour of sound that nobody has heard yet", self._out)
+        if item.part(content_index).forwarded and not reply.done:
+            self._out.send(events.ResponseCancel(response_id=reply.response_id))
+        self._end_part(reply, item, content_index, now)
 
     def on_audio_done(self, event: events.OutputAudioDone, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
@@ -146,21 +179,16 @@ class Voice:
             reply, item = found
             self._end_part(reply, item, event.content_index, now)
 
-    def on_words(self, event: events.OutputTranscriptDelta, seq: int, now: MonoNs) -> None:
+    def on_words(self, event: events.OutputTranscriptDelta | events.OutputTextDelta, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
         if found is not None and not found[0].interrupted:
+            found[1].has_text |= isinstance(event, events.OutputTextDelta)
             self._transcript.add(ASSISTANT, event.item_id, event.delta, now)
 
     def on_words_done(self, event: events.OutputTranscriptDone, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
         if found is not None and not found[0].interrupted:
             self._said(self._transcript.finish(ASSISTANT, event.item_id, event.transcript))
-
-    def on_text(self, event: events.OutputTextDelta, seq: int, now: MonoNs) -> None:
-        found = self._part_of(event, seq, now)
-        if found is not None and not found[0].interrupted:
-            found[1].has_text = True
-            self._transcript.add(ASSISTANT, event.item_id, event.delta, now)
 
     def on_text_done(self, event: events.OutputTextDone, seq: int, now: MonoNs) -> None:
         found = self._part_of(event, seq, now)
@@ -175,7 +203,13 @@ class Voice:
             return None
         if self._replies.is_void(event.response_id, event.item_id):
             return None
+        if not self._replies.has_room(event.response_id, event.item_id, event.content_index):
+            self._crowded()
+            return None
         return self._spoken(event.response_id, event.item_id, seq, now)
+
+    def _crowded(self) -> None:
+        self._complaints.tell("crowded", "more items and parts of replies than any conversation has", self._out)
 
     def _spoken(self, response_id: str, item_id: str, seq: int, now: MonoNs) -> tuple[Reply, SpokenItem]:
         known = self._replies.find(item_id)
@@ -224,6 +258,7 @@ class Voice:
         """The flush alone, under a new epoch; None where nothing of ours can sound. `void` must follow."""
         if not self._replies.audible:
             return None
+        self._ahead.flushed()
         self.epoch = Epoch(self.epoch + 1)
         self._out.add(Broadcast(Flush(self.epoch, reason, now)))
         return self.epoch
@@ -233,6 +268,9 @@ class Voice:
         live = [reply for reply in self._replies if not reply.interrupted]
         if not live and horizon <= max(self.handled, self._bargein.horizon):
             return None
+        if not live and flushed is None and (latest := self._bargein.latest) is not None and latest.epoch is None:
+            latest.horizon = max(latest.horizon, horizon)  # one that silenced nothing is as good for what has come since
+            return latest
         interruption = Interruption(flushed, reason, horizon, now)
         for reply in live:
             reply.last_event_ns = now
@@ -280,35 +318,33 @@ class Voice:
         self._playback_ns = now
         if isinstance(message, Flushed):
             self._bargein.answered(message)
-        elif isinstance(message, PlayStarted | PlayFinished):
-            return self._played(message, now)
+        elif isinstance(message, CarriedOn):
+            self._carried_on(message, now)
+        elif isinstance(message, PlayStarted | PlayReached | PlayFinished):
+            return self._playing.report(message, now)
         return False
 
     def playback_gone(self, now: MonoNs) -> None:
-        """The playback process is gone, and with it what it had not played; it will never say what was heard."""
+        """Playback does not listen any more, and will not say what was heard. What it was given last may have been lost on the way."""
         self._bargein.give_up(None)
-        if self._replies.audible:
+        self.epoch = Epoch(self.epoch + 1)
+        self._playing.stop(self.epoch, now)
+
+    def _carried_on(self, carried: CarriedOn, now: MonoNs) -> None:
+        """Playback listens, again or for the first time, and says what it has."""
+        if self._playing.is_late(carried):
+            return
+        there = self._playing.there(carried.parts, now)
+        if there is None:
+            self.epoch = Epoch(self.epoch + 1)
+            self._out.add(Broadcast(Flush(self.epoch, "restart", now)))
+        if not self._playing.carry_on(self.epoch, there or {}):
             self._give_up_reply("the playback process went away in the middle of a reply; the rest of it is given up", now)
 
     def _give_up_reply(self, message: str, now: MonoNs) -> None:
         self._out.error("playback_lost", message)
         self.interrupt("playback_lost", self.handled, now)
         self._bargein.give_up(None)
-
-    def _played(self, message: PlayStarted | PlayFinished, now: MonoNs) -> bool:
-        found = self._replies.find(message.item_id)
-        part = found[1].parts.get(message.content_index) if found else None
-        if found is None or part is None:
-            return False
-        reply, item = found
-        if isinstance(message, PlayStarted):
-            part.started_ns = now if part.started_ns is None else part.started_ns
-            self.sounding = self.sounding or not reply.interrupted
-            return not reply.interrupted and not reply.out_of_band
-        part.finished = True
-        if not reply.interrupted:
-            self._transcript.played(item.item_id, part.forwarded_ms)
-        return False
 
     def _forget_finished(self) -> None:
         """Drops what is over; what was said in it was heard to its end."""
@@ -341,7 +377,9 @@ class Voice:
         if self._bargein.pending:
             self._settle()
         self._forget_finished()
-        self.sounding = self.sounding and self._replies.audible
+        if not self._replies.audible:
+            self._playing.sounding = False
+            self._ahead.silent()
 
     @property
     def _playback_deadline_ns(self) -> int | None:
