@@ -24,6 +24,7 @@ _ANSWERED = "And this is what I answer to number {}, so that you know."
 _WITHIN_S = 6.0
 _LENGTHS_S = (0.3, 1.2)
 _LOOK_S = 0.25
+_BRIEF = sounds.noise(0.2, seed=9)
 
 
 class Partner(ScriptedServer):
@@ -42,6 +43,15 @@ class Partner(ScriptedServer):
             self.sound_ns, self.current = received.mono_ns, received.connection
         else:
             super()._take(received)
+        if isinstance(received.event, events.ResponseCreate):
+            self._answer_briefly()
+
+    def _answer_briefly(self) -> None:
+        """To a question that was typed, or is asked again in a new session."""
+        reply = self.begin_reply()
+        self.send_audio(reply, _BRIEF)
+        self.send(*_transcript(reply, "As you say."))
+        self.end_reply(reply)
 
     @property
     def _client(self) -> socket.socket:
