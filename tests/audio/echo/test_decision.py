@@ -64,3 +64,28 @@ def test_the_network_sees_its_moments_and_no_more() -> None:
     assert last == pytest.approx(all_of_them[-1], abs=1e-4)
     assert WINDOW == 512
     assert np.std(all_of_them) > 0.1
+
+
+def confirmed_after(judge: Judge, *, known: bool) -> int:
+    """Windows of sure speech."""
+    return next(n for n in range(1, 100) if judge.decide(6.0, True, known=known).confirmed)
+
+
+def test_until_the_first_echo_is_known_it_takes_more() -> None:
+    assert confirmed_after(Judge(0.5), known=True) == 3
+    assert confirmed_after(Judge(0.5), known=False) == 8
+
+
+def test_what_spoke_for_the_user_before_the_echo_was_known_counts_no_more() -> None:
+    judge = Judge(0.5)
+    for _ in range(7):
+        assert not judge.decide(6.0, True, known=False).confirmed
+    assert not judge.decide(6.0, True, known=True).confirmed
+    assert confirmed_after(judge, known=True) == 2, "and from then on as ever"
+
+
+def test_who_wears_headphones_is_not_made_to_wait_for_an_echo() -> None:
+    judge = Judge(0.5)
+    for _ in range(3 * 16_000 // WINDOW):
+        judge.decide(-6.0, True, known=False)
+    assert confirmed_after(judge, known=False) == 3

@@ -121,7 +121,7 @@ class Canceller:
             return None, self._catch_up(near, left, echo, far)
         strict = self._cancel(near, left, echo, far)
         windows = together((self._in_left, self._in_strict), (left, strict))
-        return strict, [self._judge.decide(self._weigh(self._next_window(), *likely), True) for likely in windows]
+        return strict, [self._judge.decide(self._weigh(self._next_window(), *likely), True, known=self._linear.known) for likely in windows]
 
     def _alone(self, near: Samples) -> list[Decision]:
         """Nothing plays: Silero's word counts, and all that judges echo rests (of 593 us for 10 ms it took 300 to 370)."""

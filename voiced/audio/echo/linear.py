@@ -66,6 +66,8 @@ class Linear:
         self._slow = [_SMALL] * 4
         self._blocks = 0
         self._unexplained = 0
+        #: Some of the echo was once taken out.
+        self.known = False
         #: So often the path was found to have jumped.
         self.jumps = 0
         self._drift = _Drift()
@@ -86,7 +88,7 @@ class Linear:
 
     @property
     def delay_ms(self) -> float | None:
-        return (path.strongest(self._kept) + self._far.late) * 1000 / RATE_HZ if self._kept.any() else None
+        return (path.strongest(self._kept) + self._far.late) * 1000 / RATE_HZ if self.known else None
 
     def process(self, near: Samples, far: Samples) -> Parted:
         """A block of each. `near` must not be changed afterwards."""
@@ -141,6 +143,7 @@ class Linear:
             better = learned < 0.95 * kept and long_learned < min(0.97 * long_kept, 0.5 * heard)
         if better:
             self._kept[:] = self._learner.weights
+            self.known = True
             self._quick[1], self._slow[1] = learned, long_learned
         elif learned > 2 * kept and long_learned > 1.2 * long_kept:
             self._learner.weights[:] = self._kept
