@@ -82,6 +82,15 @@ def test_a_device_that_is_away_is_told(muted: bool, microphone: bool, loudspeake
     assert Headline().news(status("idle", muted=muted, audio=audio), 0.0) == "idle · gpt-realtime-2.1" + shown
 
 
+def test_what_a_start_waits_for_is_told() -> None:
+    processes = [{"name": name, "state": "starting"} for name in ("network", "playback")] + [{"name": "capture", "state": "ready"}]
+    audio = {"capture": {"open": False}, "playback": {"open": False}}
+    assert Headline().news(status("connecting", processes=processes, audio=audio), 0.0) == (
+        "connecting · gpt-realtime-2.1 · no microphone · waiting for the server, the loudspeaker"
+    )
+    assert Headline().news(status("connecting"), 0.0) == "connecting · gpt-realtime-2.1"
+
+
 def test_a_message_of_somebody_else_makes_no_line_of_its_own() -> None:
     evil = session(connected=False, last_error="no\nMAINPID=1\x1b[2J" + "x" * 1000)
     line = Headline().news(status("offline", session=evil), 0.0)

@@ -14,6 +14,7 @@ from voiced.shown import harmless
 _LONGEST = 200
 _MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 24 * 60
 _LACKING = {"capture": "no microphone", "playback": "no loudspeaker"}
+_AWAITED = {"capture": "the microphone", "playback": "the loudspeaker", "network": "the server", "embedded": "the embedded server"}
 
 
 class Headline:
@@ -48,6 +49,8 @@ class Headline:
             return [state, self._given_up(status) or session["last_error"] or ""]
         if state == "offline":
             return [state, session["last_error"] or ""]
+        if state == "connecting":
+            return [state, self._answering(session), *_lacking(status), _awaited(status)]
         minutes = 0 if self._connected_s is None else int((now_s - self._connected_s) // _MINUTE_S)
         return [state, self._answering(session), *_lacking(status), duration(minutes)]
 
@@ -75,3 +78,8 @@ def _lacking(status: Mapping[str, Any]) -> list[str]:
     ready = {row["name"] for row in status["processes"] if row["state"] == "ready"}
     shut = ["capture"] if status["muted"] else []
     return [text for name, text in _LACKING.items() if name in ready and name not in shut and not status["audio"][name]["open"]]
+
+
+def _awaited(status: Mapping[str, Any]) -> str:
+    names = [row["name"] for row in status["processes"] if row["state"] != "ready"]
+    return "waiting for " + ", ".join(_AWAITED.get(name, name) for name in names) if names else ""
