@@ -3,7 +3,7 @@
 The network is small (a 4-frame spectrum, four convolutions, one LSTM cell), so numpy runs it in well under 1 % of a
 core and onnxruntime, 60 MB of memory more, is not needed (signal-packages 2).
 
-`silero_v6.npz` holds the weights of `silero_vad_16k_op15.onnx` from the wheel `silero-vad` 6.2.3, as float16 and under
+`silero_v6.npy` holds the weights of `silero_vad_16k_op15.onnx` from the wheel `silero-vad` 6.2.3, as float16 and under
 the names of its graph, cut to their last dotted parts. MIT licence: silero_LICENSE.txt beside it.
 """
 
@@ -49,21 +49,28 @@ class _Weights(NamedTuple):
 
 @cache
 def _weights() -> _Weights:
-    with np.load(Path(__file__).with_name("silero_v6.npz")) as stored:
-        w = {name: stored[name].astype(np.float32) for name in stored.files if name != "stft.basis"}
+    # One record: to open the archive of npz takes 1.6 MiB of modules. Mapped, and each weight copied once, for what malloc was given
+    # in between it keeps.
+    w = np.asarray(np.load(Path(__file__).with_name("silero_v6.npy"), mmap_mode="r"))
     by_channel = [w[f"encoder{n}.weight"] for n in range(4)]
     encoder = [weight.reshape(len(weight), -1, 3).transpose(2, 1, 0).reshape(-1, len(weight)) for weight in by_channel]
     encoder[2] = encoder[2][_CHANNELS:]
     encoder[3] = encoder[3][_CHANNELS : 2 * _CHANNELS]
-    # In the file: write, forget, candidate, read.
-    gates = np.arange(4 * _HIDDEN).reshape(4, _HIDDEN)[[1, 0, 3, 2]].ravel()
-    halves = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), _HIDDEN)
+    rnn: Samples = np.empty((2 * _HIDDEN, 4 * _HIDDEN), np.float32)
+    bias: Samples = np.empty(4 * _HIDDEN, np.float32)
+    for to, gate in enumerate((1, 0, 3, 2)):  # in the file: write, forget, candidate, read
+        there, here = slice(gate * _HIDDEN, (gate + 1) * _HIDDEN), slice(to * _HIDDEN, (to + 1) * _HIDDEN)
+        rnn[:_HIDDEN, here] = w["rnn.weight_ih"][there].T
+        rnn[_HIDDEN:, here] = w["rnn.weight_hh"][there].T
+        bias[here] = w["rnn.bias"][there]
+    for of_sigmoids in (rnn[:, : 3 * _HIDDEN], bias[: 3 * _HIDDEN]):
+        of_sigmoids *= 0.5
     return _Weights(
         tuple(np.ascontiguousarray(each, np.float32) for each in encoder),
-        tuple(w[f"encoder{n}.bias"] for n in range(4)),
-        np.ascontiguousarray(np.concatenate((w["rnn.weight_ih"], w["rnn.weight_hh"]), axis=1)[gates].T * halves),
-        w["rnn.bias"][gates] * halves,
-        np.ascontiguousarray(w["decoder.weight"][0]),
+        tuple(w[f"encoder{n}.bias"].astype(np.float32) for n in range(4)),
+        rnn,
+        bias,
+        w["decoder.weight"][0].astype(np.float32),
         float(w["decoder.bias"][0]),
     )
 

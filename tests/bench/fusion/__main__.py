@@ -1,4 +1,4 @@
-"""Makes the weights of the network that judges who speaks: python -m tests.bench.fusion voiced/audio/echo/decision.npz
+"""Makes the weights of the network that judges who speaks: python -m tests.bench.fusion voiced/audio/echo/decision.npy
 
 24 s of sound take some 2.5 s of a core, the fit a minute or two.
 """
@@ -27,7 +27,8 @@ def main(to: Path, scenes: int, noisy: int, epochs: int) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         lessons = list(pool.map(taught, [*range(_FIRST_SEED, _FIRST_SEED + scenes), *range(NOISY_FROM, NOISY_FROM + noisy)]))
-    np.savez(to, allow_pickle=False, **fit(lessons, epochs))
+    weights = fit(lessons, epochs)
+    np.save(to, np.array(tuple(weights.values()), [(name, of.dtype, of.shape) for name, of in weights.items()]))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def lesson(scene: Scene, evidence: Floats, far_active: NDArray[np.bool_]) -> Les
 
 
 def fit(lessons: Sequence[Lesson], epochs: int, seed: int = 0) -> Net:
-    """The weights, as decision.npz holds them."""
+    """The weights, as decision.npy holds them."""
     chance = np.random.default_rng(seed)
     scale = _Scale.of(lessons)
     inputs = [scale.scaled(each.evidence) for each in lessons]

@@ -5,6 +5,6 @@ canceller.py  joins the parts below
 alignment.py  the far end held back until its echo is near
 linear.py     the linear canceller: an echo's path learned and kept; far.py: the far end in its eyes; path.py: paths moved and compared
 wire.py       AEC3, and what goes out of what both cancellers leave
-evidence.py   what the sounds say about who is speaking; decision.py: what follows from it, with the weights in decision.npz
+evidence.py   what the sounds say about who is speaking; decision.py: what follows from it, with the weights in decision.npy
 interface.py  what goes in and out
 """

@@ -1,6 +1,6 @@
 """From evidence to a decision: a small network says how likely the user speaks now, and what it says is added up over time.
 
-The network sees the last eight pieces of evidence (256 ms). Its weights, `decision.npz`, were learned from synthetic rooms and
+The network sees the last eight pieces of evidence (256 ms). Its weights, `decision.npy`, were learned from synthetic rooms and
 voices; tests/bench/fusion makes them. While nothing of the assistant can be heard, Silero's word alone counts.
 """
 
@@ -36,8 +36,8 @@ _AT_FIRST = 3 * RATE_HZ // WINDOW
 
 @cache
 def _weights() -> dict[str, Samples]:
-    with np.load(Path(__file__).with_name("decision.npz")) as stored:
-        return {name: np.ascontiguousarray(stored[name], dtype=np.float32) for name in stored.files}
+    stored = np.load(Path(__file__).with_name("decision.npy"))
+    return {name: np.ascontiguousarray(stored[name], dtype=np.float32) for name in stored.dtype.names}
 
 
 class Fusion:
