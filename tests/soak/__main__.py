@@ -1,6 +1,6 @@
 """A day of voiced in minutes: a conversation without a pause, and faults at random.
 
-    python -m tests.soak [--minutes 30] [--seed N] [--only WORD]
+    python -m tests.soak [--minutes 30] [--seed N] [--only WORD] [--log FILE]
 
 The same seed brings the same faults in the same order. At the end there is a table: what was done to it, how soon all worked
 again, which words were lost, and what the processes hold now beyond what they held in the beginning. Exit status 1 where
@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.soak.faults import FAULTS, Deck, Fault
@@ -46,13 +47,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", metavar="WORD", help="only faults with this in their names")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep voiced's log, at debug, in FILE")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended in order
     among = tuple(fault for fault in FAULTS if chosen.only in fault.name)
     if not among:
         parser.error(f"no fault has {chosen.only!r} in its name")
     with day(chosen.seed) as today:
-        return _live(today, among, chosen.minutes * 60, random.Random(chosen.seed))
+        try:
+            return _live(today, among, chosen.minutes * 60, random.Random(chosen.seed))
+        finally:
+            if chosen.log:
+                chosen.log.write_text(today.stage.daemon.log)
 
 
 def _live(today: Day, among: tuple[Fault, ...], length_s: float, chance: random.Random) -> int:
