@@ -87,8 +87,8 @@ def seen_from_the_sandbox() -> str:
 
 
 @contextmanager
-def manager() -> Iterator[Manager]:
-    """Skips, with the reason, where this machine can't have one."""
+def manager(namespaces: str = "some") -> Iterator[Manager]:
+    """Skips, with the reason, where this machine can't have one. "none": of a user who gets no user namespaces."""
     for program in ("/lib/systemd/systemd", "systemctl", "nsenter", "setpriv", "unshare"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} here")
@@ -101,7 +101,7 @@ def manager() -> Iterator[Manager]:
     isolation = ["unshare", "--mount", "--propagation", "unchanged", "--pid", "--fork", "--kill-child", "--mount-proc"]
     program = Path(__file__).with_name("user-manager")
     with subprocess.Popen(
-        [*_as_root(), *isolation, str(program), str(directory), str(os.geteuid())],
+        [*_as_root(), *isolation, str(program), str(directory), str(os.geteuid()), namespaces],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

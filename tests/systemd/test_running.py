@@ -37,13 +37,18 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="module")
 def user() -> Iterator[Manager]:
     with manager() as made:
-        voiced, _ = made.program("voiced", python("voiced")), made.program("voicectl", python("voicectl"))
-        unit = subprocess.run([INSTALL, "--print-unit", voiced], check=True, capture_output=True, text=True).stdout
-        made.unit("voiced.service", unit)
-        made.unit("voiced.service.d/test.conf", DROP_IN + seen_from_the_sandbox())
-        (made.home / "key").write_text(KEY)
-        (made.home / "key").chmod(0o600)
+        furnish(made)
         yield made
+
+
+def furnish(made: Manager) -> None:
+    """Program, unit and key."""
+    voiced, _ = made.program("voiced", python("voiced")), made.program("voicectl", python("voicectl"))
+    unit = subprocess.run([INSTALL, "--print-unit", voiced], check=True, capture_output=True, text=True).stdout
+    made.unit("voiced.service", unit)
+    made.unit("voiced.service.d/test.conf", DROP_IN + seen_from_the_sandbox())
+    (made.home / "key").write_text(KEY)
+    (made.home / "key").chmod(0o600)
 
 
 @pytest.fixture
@@ -191,3 +196,20 @@ def test_it_starts_without_a_sound_server_and_takes_the_sound_when_that_comes(co
     assert configured.show("voiced", "SubState") == "running"
     records = configured.run("pactl", "list", "source-outputs").stdout
     assert f'application.process.id = "{pid_of(configured, "capture")}"' in records
+
+
+def test_a_user_without_namespaces_needs_the_drop_in_and_runs_by_it(server: ScriptedServer) -> None:
+    with manager(namespaces="none") as user:
+        furnish(user)
+        configure(user, server, NO_SOUND_CARD)
+        user.systemctl("daemon-reload")
+        assert user.run("systemctl", "--user", "start", "voiced").returncode != 0
+        user.until("voiced", "ActiveState", "failed")
+        assert user.show("voiced", "ExecMainStatus") == "217"
+        user.unit("voiced.service.d/no-user-namespaces.conf", (INSTALL.parent / "no-user-namespaces.conf").read_text())
+        user.systemctl("daemon-reload")
+        user.systemctl("reset-failed")
+        user.systemctl("start", "voiced")
+        status = user.run("cat", f"/proc/{user.show('voiced', 'MainPID')}/status").stdout
+        assert "NoNewPrivs:\t1" in status
+        assert "Seccomp:\t2" in status

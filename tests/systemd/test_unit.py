@@ -12,6 +12,7 @@ from voiced.errors import ConfigInvalid, KeyRefused
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "systemd" / "install"
 UNIT = (ROOT / "systemd" / "voiced.service").read_text()
+POOR = (ROOT / "systemd" / "no-user-namespaces.conf").read_text()
 
 AWKWARD = ["plain", "with space", "100%h", "$HOME", "a&b", "ü"]
 
@@ -24,6 +25,35 @@ def told(unit: str, setting: str) -> str:
     found = re.search(rf"^{setting}=(.*)$", unit, re.MULTILINE)
     assert found
     return found[1]
+
+
+def analyzed(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """systemd-analyze about the unit as it is installed."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    (directory / "voiced.service").write_text(printed_unit(Path("/usr/bin/true")))
+    env = {"XDG_RUNTIME_DIR": str(directory), "PATH": "/usr/bin:/bin", "HOME": str(directory), "LANG": "C.UTF-8"}
+    return subprocess.run(["systemd-analyze", *arguments, directory / "voiced.service"], capture_output=True, text=True, env=env)
+
+
+def test_little_is_exposed(tmp_path: Path) -> None:
+    """Each setting that would help and is not there (weighed, of 10 in all), as systemd itself reckons it from the file alone."""
+    done = analyzed(tmp_path, "security", "--user", "--offline=true", "--threshold=22", "--no-pager")
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_setting_that_is_left_out_has_its_reason(tmp_path: Path) -> None:
+    rows = analyzed(tmp_path, "security", "--user", "--offline=true", "--no-pager").stdout.splitlines()
+    lacking = [row.split()[1] for row in rows if row.startswith("\N{BALLOT X}")]
+    names = {name.partition("=")[0] for row in lacking for name in row.split("/")}
+    assert len(names) > 5
+    reasons = UNIT.partition("# Left out")[2]
+    assert {name for name in names if f"{name}=" not in reasons} == set()
+
+
+def test_the_drop_in_for_poor_machines_takes_back_what_the_unit_says() -> None:
+    taken_back = {line.partition("=")[0] for line in POOR.splitlines() if "=" in line}
+    assert {setting for setting in taken_back if not re.search(rf"^{setting}=", UNIT, re.MULTILINE)} == set()
 
 
 @pytest.mark.parametrize("name", AWKWARD)
