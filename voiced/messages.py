@@ -283,6 +283,19 @@ MESSAGES: tuple[type[Message], ...] = (
 _TAG = {kind: tag for tag, kind in enumerate(MESSAGES)}
 
 
+def _plain(annotation: Any) -> Any:
+    """What `isinstance` takes."""
+    annotation = getattr(annotation, "__supertype__", annotation)
+    return (int, float) if annotation is float else getattr(annotation, "__origin__", annotation)
+
+
+def _types(kind: type) -> tuple[Any, ...]:
+    return tuple(map(_plain, kind.__annotations__.values()))
+
+
+_TYPES = {kind: _types(kind) for kind in (*MESSAGES, PartHeard, PartQueued)}
+
+
 class MessageMalformed(ValueError):
     """Bytes on the internal bus that are no message: a bug of ours, or somebody else wrote to our sockets."""
 
@@ -300,12 +313,19 @@ def decode(header: bytes) -> Message:
     """
     try:
         tag, *fields = msgpack.unpackb(header)
-        kind = MESSAGES[tag]
-        message: Message = kind(*fields)
-        if isinstance(message, Flushed):
-            return message._replace(heard=tuple(PartHeard(*part) for part in message.heard))
-        if isinstance(message, CarriedOn):
-            return message._replace(parts=tuple(PartQueued(*part) for part in message.parts))
+        kind: Any = MESSAGES[tag if tag >= 0 else len(MESSAGES)]
+        if kind is Flushed:
+            fields[1] = tuple(_checked(PartHeard(*part)) for part in fields[1])
+        elif kind is CarriedOn:
+            fields[1] = tuple(_checked(PartQueued(*part)) for part in fields[1])
+        message: Message = _checked(kind(*fields))
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise MessageMalformed(f"{len(header)} bytes are no bus message: {error}") from error
     return message
+
+
+def _checked(made: Any) -> Any:
+    """`made`, whose fields are of their types: 0.4 us for a frame of the microphone."""
+    if not all(map(isinstance, made, _TYPES[type(made)])):
+        raise TypeError(f"a {type(made).__name__} with a field of a wrong type")
+    return made

@@ -114,6 +114,20 @@ def test_a_lost_connection_is_told_and_the_settings_are_sent_anew() -> None:
     assert sent(script.do(script.session.connected(script.now, UNIX_S))) == [("SessionUpdate",)]
 
 
+def test_an_outage_of_an_hour_is_a_line_for_each_reason_that_it_has_and_not_for_each_try() -> None:
+    script = Script()
+    reasons = ["the server closed the connection", *["connection refused", "no route"] * 900]
+    for attempt, reason in enumerate(reasons, 1):
+        script.do(script.session.lost(reason, attempt, 2.0, script.now))
+        if attempt % 3 == 0:  # somebody takes the connection, and no more
+            script.do(script.session.connected(script.now, UNIX_S))
+        script.wait(2000)
+    lines = [output.text for output in script.out if isinstance(output, LogLine) and output.level >= logging.INFO]
+    assert [line.partition(";")[0] for line in lines] == reasons[:3]
+    assert len(published(script.out, "session")) == len(reasons)
+    assert states(script.out)[-1] == "offline"
+
+
 def test_what_was_received_before_a_loss_plays_on_and_is_truncated_nowhere() -> None:
     script = Script()
     script.reply(ms=400)

@@ -19,7 +19,7 @@
 A map that is passed on as it came is cut by `complaints.sane`, text for people by `quote`, tool calls by `tools.calls`, MCP's questions
 by `tools.approvals`, turns that are owed an answer by `owed`, kept sound by `kept`, a recording by `recording.recorder`.
 
-In all (`python -m tests.hostile` has measured it): the network process +150 MiB at the most, 64 of which are the inbox and 64 a message
+In all (`python -m tests.hostile` has measured it): the network process +150 MiB at the most, 40 of which are the inbox and 64 a message
 of 32 that is put together; playback +130 MiB, 86 of which are sound.
 """
 
@@ -37,15 +37,16 @@ LONGEST_EVENT_BYTES: Final = 1 << 20
 FRAMES_A_SECOND: Final = 3_000
 #: Ten minutes of speech at once, in deltas of 20 ms and words to them.
 FRAMES_AT_ONCE: Final = 50_000
-#: A longer frame counts for several.
-FRAME_BYTES: Final = 16 << 10
-#: Seventeen minutes of speech.
-INBOX_BYTES: Final = 64 << 20
+#: A longer frame counts for several: 12 MB/s, 200 times as fast as it is spoken, and 200 MB at once.
+FRAME_BYTES: Final = 4 << 10
+#: Ten minutes of speech.
+INBOX_BYTES: Final = 40 << 20
 #: The number counts too: an order is answered when all that was received before it was looked at, and that takes 75 us each.
-#: 34 minutes of speech in deltas of 250 ms.
-INBOX_MESSAGES: Final = 8192
-#: A turn of the conversation makes ten.
+#: 17 minutes of speech in deltas of 250 ms.
+INBOX_MESSAGES: Final = 4096
+#: A turn of the conversation makes ten. One with a long text counts for several.
 TOLD_A_SECOND: Final = 100
+TOLD_CHARS: Final = 2_000
 TOLD_AT_ONCE: Final = 1_000
 #: A turn of a minute that is told again (kept.LONGEST_NS) is 4 MB at once.
 UNSENT_BYTES: Final = 6 << 20
@@ -60,11 +61,11 @@ SOUND_AHEAD_MS: Final = 30 * 60_000
 DELTA_BYTES: Final = 400
 #: Void sound goes as fast as playback empties its socket.
 VOID_A_SECOND_BYTES: Final = 20 << 20
-#: More unfinished replies than any conversation holds at once.
-REPLIES: Final = 256
-#: Of all these replies; one reply has one or two. Each event looks at all of them.
-ITEMS: Final = 1024
-PARTS: Final = 1024
+#: More unfinished replies than any conversation holds at once. Each event looks at all of them.
+REPLIES: Final = 128
+#: Of all these replies; one reply has one or two.
+ITEMS: Final = 512
+PARTS: Final = 512
 TURNS: Final = 1000
 #: 27 minutes of speech have 40,000 letters.
 TURN_CHARS: Final = 100_000

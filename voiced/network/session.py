@@ -26,13 +26,16 @@ from voiced.network.quote import MESSAGE, Quote
 from voiced.network.transcript import USER
 from voiced.network.voice import SPEECH_STARTED
 
+#: More reasons of one outage are told again.
+_REASONS_KEPT = 8
+
 
 class Session:
     """One conversation, over however many connections. Not for threads.
 
     Every public method returns the outputs in the order in which they are to be carried out; `overtake` hands them out
-    one by one, and is to be run to its end at once. `history` has the turns of before, as the `turn` event has them; `owed` is the item of
-    the last of them, where it waits for an answer.
+    one by one, and is to be run to its end at once. `history` has the turns of before, as the `turn` event has them; `owed` is
+    the item of one that waits for an answer.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Session:
         self._listening = Listening(talk)
         self._overtaken = 0  # the newest speech_started that was looked at before its turn
         self._state = ""
+        self._outage: list[str] = []  # why there is no connection, as far as it was told
         voice = talk.voice
         self._handlers: dict[type, Callable[[Any, int, MonoNs], None]] = {
             events.SessionCreated: lambda event, seq, now: talk.line.created(event, now),
@@ -153,7 +157,10 @@ class Session:
     def lost(self, reason: str, attempt: int, retry_in_s: float, now: MonoNs) -> list[Output]:
         """The connection broke or could not be made; another attempt follows."""
         reason = self._talk.quote(reason, MESSAGE)
-        self._talk.out.log(logging.WARNING if retry_in_s else logging.INFO, f"{reason}; connecting again in {retry_in_s:.1f} s")
+        told = [] if self._talk.line.ready else self._outage
+        level = logging.DEBUG if reason in told else logging.WARNING if retry_in_s else logging.INFO
+        self._outage = [*told, reason][-_REASONS_KEPT:]  # of an hour's outage each reason is a line, and not each try
+        self._talk.out.log(level, f"{reason}; connecting again in {retry_in_s:.1f} s")
         self._talk.close(Phase.OFFLINE, reason, now)
         self._talk.out.publish("session", connected=False, reason=reason, attempt=attempt, retry_in_s=round(retry_in_s, 3))
         return self._after(now)

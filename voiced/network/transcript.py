@@ -252,9 +252,9 @@ class Transcript:
         """Partial texts whose time has come."""
         if now_ns < self._next_due_ns:
             return
-        due = [turn for turn in self._unpublished.values() if turn.due_ns is None or now_ns >= turn.due_ns]
-        for turn in due[:_PARTS_AT_ONCE]:
-            self._unpublished = {item_id: other for item_id, other in self._unpublished.items() if other is not turn}
+        due = [(item_id, turn) for item_id, turn in self._unpublished.items() if turn.due_ns is None or now_ns >= turn.due_ns]
+        for item_id, turn in due[:_PARTS_AT_ONCE]:
+            del self._unpublished[item_id]
             turn.due_ns = now_ns + _PUBLISH_EVERY_NS * (1 + turn.length // _LETTERS_AT_ONCE)
             yield turn.said()
         if len(due) > _PARTS_AT_ONCE:

@@ -24,6 +24,14 @@ def test_the_delay_doubles_up_to_half_a_minute() -> None:
     assert backoff.attempt == 9
 
 
+def test_where_nobody_is_there_to_be_burdened_it_looks_again_every_two_seconds() -> None:
+    backoff = Backoff()
+    hour = [backoff.lost(0, 1.0, nobody=True) for _ in range(1800)]
+    assert hour[:4] == [0.5, 1, 2, 2]
+    assert set(hour[3:]) == {2}, "noticed within 2 s however long it took"
+    assert [backoff.lost(0, 1.0) for _ in range(3)] == [0.5, 1, 2], "and who is there again is not kept waiting for it"
+
+
 def test_the_delay_is_jittered() -> None:
     assert Backoff().lost(0, 0.0) == 0.375
     assert Backoff().lost(0, 0.5) == 0.4375

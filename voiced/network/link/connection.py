@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from voiced.child import Child, now_ns
 from voiced.messages import MonoNs
 from voiced.network import events
+from voiced.network.limits import TOLD_CHARS
 from voiced.network.link.connecting import Connecting
 from voiced.network.link.flow import Flow
 from voiced.network.link.reach import target
@@ -47,7 +48,7 @@ class Link:
             self._hold_back()
             return []
         texts = wire.receive(now) if most_frames is None else wire.receive(now, most_frames)
-        self._flow.came(wire.frames, wire.taken, now)
+        self._flow.came(1 + wire.frames, wire.taken, now)  # 1: a drip costs a turn of the loop each time
         if wire.ended is not None:
             self.end(wire.ended)
         return texts
@@ -56,7 +57,8 @@ class Link:
         """What the session wants done because of this connection. One that brings more to tell than anybody takes in is ended."""
         told = 0
         for output in wanted:
-            told += isinstance(output, PublishEvent)
+            if isinstance(output, PublishEvent):
+                told += 1 + sum(len(value) // TOLD_CHARS for value in output.data.values() if isinstance(value, str))
             yield output
         if not told:
             return

@@ -155,9 +155,9 @@ def refusal(error: Exception, wanted: Target, quote: Quote) -> VoicedError:
     if isinstance(error, ssl.SSLError):
         return _tls_refusal(error, where)
     if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
-        return ServerUnreachable(f"the host of {where} is not known; check realtime.url and the network")
+        return ServerUnreachable(f"the host of {where} is not known; check realtime.url and the network", nobody=True)
     if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
-        return ServerUnreachable(f"{where} does not answer")
+        return ServerUnreachable(f"{where} does not answer", nobody=True)
     if isinstance(error, websocket.WebSocketConnectionClosedException):
         return ServerUnreachable(f"{where} closed the connection at once")
     if isinstance(error, websocket.WebSocketException):
@@ -165,7 +165,7 @@ def refusal(error: Exception, wanted: Target, quote: Quote) -> VoicedError:
     if isinstance(error, ValueError):
         return UrlInvalid(f"realtime.url {where!r} can't be used ({error}); it looks like wss://host/v1/realtime")
     if isinstance(error, OSError):
-        return ServerUnreachable(f"can't reach {where}: {error.strerror or error}")
+        return ServerUnreachable(f"can't reach {where}: {error.strerror or error}", nobody=True)
     return ServerUnreachable(f"can't connect to {where}: {type(error).__name__}")
 
 

@@ -19,16 +19,19 @@ from voiced.errors import (
 GOING_AWAY: Final = 1001
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
+#: Where nobody is there to be burdened: a machine without a network, a server that is being started. It is noticed soon.
+_NOBODY_DELAY_S: Final = 2.0
 #: A connection counts as healthy after this long. An upgrade can succeed and be followed by error and close
 #: (realtime-protocol 1.6), so success alone must not reset the delay.
 _HEALTHY_AFTER_NS: Final = 5_000_000_000
 
 
 class Backoff:
-    """Growing, jittered delays: 0.5 s doubling to 30 s, times 0.75 to 1."""
+    """Growing, jittered delays: 0.5 s doubling to 30 s, or to 2 s where nobody is there, times 0.75 to 1."""
 
     def __init__(self) -> None:
         self.attempt = 0
+        self._burdens = 0  # of these, those that somebody answered
         self._opened_ns: int | None = None
         self._key_refused = False
 
@@ -37,21 +40,23 @@ class Backoff:
         self._opened_ns = now_ns
         self._key_refused = False
 
-    def lost(self, now_ns: int, chance: float, *, at_once: bool = False) -> float:
+    def lost(self, now_ns: int, chance: float, *, at_once: bool = False, nobody: bool = False) -> float:
         """The seconds to wait after a failed attempt or a lost connection; `chance` is uniform in [0, 1). None where nothing
         is wrong (`at_once`), unless that was so of the last attempt too and no healthy session came of it."""
         if self._opened_ns is not None and now_ns - self._opened_ns >= _HEALTHY_AFTER_NS:
-            self.attempt = 0
+            self.attempt = self._burdens = 0
         self._opened_ns = None
-        delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self.attempt, 16))
+        longest_s, doublings = (_NOBODY_DELAY_S, self.attempt) if nobody else (_LONGEST_DELAY_S, self._burdens)
+        delay_s = min(longest_s, _FIRST_DELAY_S * 2 ** min(doublings, 16))
         if at_once and self.attempt == 0:
             delay_s = 0.0
         self.attempt += 1
+        self._burdens += not nobody
         return float(delay_s * (0.75 + 0.25 * chance))
 
     def forget(self) -> None:
         """What failed so far says nothing about the next attempt: the machine slept, or somebody changed something."""
-        self.attempt = 0
+        self.attempt = self._burdens = 0
         self._key_refused = False
 
     def verdict(self, error: VoicedError, *, by_command: bool) -> VoicedError:

@@ -202,7 +202,7 @@ class Uplink:
         if error.fatal:
             self._do(self._session.failed(error, now))
             return
-        delay_s = self._backoff.lost(now, random.random(), at_once=expired)
+        delay_s = self._backoff.lost(now, random.random(), at_once=expired, nobody=isinstance(error, ServerUnreachable) and error.nobody)
         self._retry_ns = MonoNs(now + int(delay_s * _NS_PER_S))
         self._do(self._session.lost(error.message, self._backoff.attempt, delay_s, now))
 
