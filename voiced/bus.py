@@ -15,6 +15,7 @@ Everything is an ipc socket in one runtime directory (0700) that only the user m
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,6 +108,11 @@ def address(directory: Path | str, endpoint: Endpoint) -> str:
     return f"ipc://{path}"
 
 
+def _bind(socket: zmq.Socket[bytes], where: str) -> None:
+    socket.bind(where)
+    os.chmod(where.removeprefix("ipc://"), 0o600)  # the contract's; the umask alone leaves 0700
+
+
 class Bus:
     """A ZeroMQ context and the sockets of one process; closing it drops what nobody has read."""
 
@@ -114,6 +120,7 @@ class Bus:
         self.directory = directory
         self._context = zmq.Context()
         self._sockets: list[zmq.Socket[bytes]] = []
+        self._bound: dict[str, zmq.Socket[bytes]] = {}  # by path
 
     def bind(self, endpoint: Endpoint) -> zmq.Socket[bytes]:
         return self._open(endpoint, endpoint.binds, binding=True)
@@ -148,14 +155,25 @@ class Bus:
                 socket.subscribe(topic)
         try:
             if binding:
-                socket.bind(where)
-                os.chmod(where.removeprefix("ipc://"), 0o600)  # the contract's; the umask alone leaves 0700
+                _bind(socket, where)
+                self._bound[where] = socket
             else:
                 socket.connect(where)
         except (zmq.ZMQError, OSError) as error:
             socket.close()
             raise SocketFailed(f"can't open {where.removeprefix('ipc://')}: {error}") from error
         return socket
+
+    def look(self) -> int:
+        """Binds anew what has lost its file, as where somebody cleaned up the directory, once that is there again; says how many. Who is
+        connected stays so."""
+        lost = [(where, socket) for where, socket in self._bound.items() if not os.path.exists(where.removeprefix("ipc://"))]
+        count = 0
+        for where, socket in lost:
+            with contextlib.suppress(zmq.ZMQError, OSError):  # the next look tries again
+                _bind(socket, where)
+                count += 1
+        return count
 
     def goodbyes(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         """A socket that becomes readable when the peer of `socket` goes away."""

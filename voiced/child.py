@@ -15,6 +15,7 @@ means that the supervisor is gone, however it went, and the child leaves.
             child.beat(stats)
 """
 
+import errno
 import gc
 import os
 import signal
@@ -28,7 +29,7 @@ import msgpack
 
 from voiced import flight
 from voiced.bus import FAMILY, Broadcaster, Bus, Poller, Receiver, Sender
-from voiced.errors import ControlError, VoicedError
+from voiced.errors import ControlError, ResourcesShort, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
 from voiced.urgency import Urgency, claim
 
@@ -43,6 +44,11 @@ LOG_LEVEL = "log_level"
 _LOGGED_ELSEWHERE = 1000
 _DEBUG = 10  # logging's number, without its import
 _STDIN = 0
+_SHORT = {
+    errno.ENOMEM: "there is no memory left; close programs, or give voiced more (MemoryMax of its unit)",
+    errno.EMFILE: "there are no file descriptors left for voiced; raise its limit (LimitNOFILE of its unit, ulimit -n)",
+    errno.ENFILE: "there are no file descriptors left on this machine; close programs, or raise fs.file-max",
+}
 
 
 class Child:
@@ -117,6 +123,7 @@ class Child:
         if now_ns >= self._next_beat_ns:
             self._log_what_waits()
             self._next_beat_ns = now_ns + self._beat_every_ns
+            self.bus.look()
             self._to_parent.send(Heartbeat(stats()))
 
     def publish(self, topic: str, **data: Any) -> None:
@@ -162,7 +169,14 @@ def run(name: str, body: Callable[[Child], None], urgency: Urgency = Urgency.ORD
     flight.record(os.environ)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # wherever it comes from: the supervisor stops us in order
-    child = Child(name, read_settings(), os.environ["VOICED_RUNTIME_DIR"])
+    settings = read_settings()
+    try:
+        child = Child(name, settings, os.environ["VOICED_RUNTIME_DIR"])
+    except Exception as error:
+        if (short := shortage(error)) is None:
+            raise
+        sys.stderr.write(f"{short.message}\n")  # there is no other way to say it
+        return short.exit_status
     signal.signal(signal.SIGTERM, lambda *_: setattr(child, "stopping", True))
     status = 0
     try:
@@ -171,12 +185,19 @@ def run(name: str, body: Callable[[Child], None], urgency: Urgency = Urgency.ORD
         child.failed(error)
         status = error.exit_status
     except Exception as error:  # the last fence: a bug of ours is one line for people, its traceback only on request
-        child.failed(VoicedError(f"a bug in voiced's {name} process: {type(error).__name__}: {error}"))
+        failure = shortage(error) or VoicedError(f"a bug in voiced's {name} process: {type(error).__name__}: {error}")
+        child.failed(failure)
         child.log(_DEBUG, _traceback())
-        status = VoicedError.exit_status
+        status = failure.exit_status
     finally:
         child.close()
     return status
+
+
+def shortage(error: Exception) -> ResourcesShort | None:
+    """What this error says of the machine, if it does; libzmq's errors have a number like the system's."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    return ResourcesShort(_SHORT[number]) if number in _SHORT else None
 
 
 def _traceback() -> str:

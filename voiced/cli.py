@@ -106,7 +106,7 @@ def serve(config_file: Path | None, *, verbose: bool, table: "Callable[[Provider
         kept, complaint = state_dir(os.environ)
         complain(complaint)
         books = Books(settings.now.config, kept, time.time(), complain)
-        Supervisor(settings, table or processes.table, directory.path, books, say, os.environ, _STARTED_S).run()
+        Supervisor(settings, table or processes.table, directory, books, say, os.environ, _STARTED_S).run()
     return 0
 
 

@@ -5,7 +5,7 @@
                                                  key_refused, key_unavailable, url_invalid
       PeerError        the Realtime server       server_unreachable, model_refused, quota_exhausted, session_refused, protocol_violated
       MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed,
-                                                 package_missing
+                                                 package_missing, resources_short
       InternalError    us                        internal, child_died
       ControlError     a control request         the codes of the control contract
 
@@ -87,6 +87,11 @@ class ServerUnreachable(PeerError):
     code = "server_unreachable"
     fatal = False
 
+    def __init__(self, message: str, *, nobody: bool = False) -> None:
+        super().__init__(message)
+        #: Nobody was reached whom another attempt could be too much for.
+        self.nobody = nobody
+
 
 class ModelRefused(PeerError):
     code = "model_refused"
@@ -132,6 +137,13 @@ class PackageMissing(MachineError):
     """A Python package that only some settings need."""
 
     code = "package_missing"
+
+
+class ResourcesShort(MachineError):
+    """Memory, descriptors or processes: there may be more in a moment."""
+
+    code = "resources_short"
+    fatal = False
 
 
 class InternalError(VoicedError):

@@ -23,6 +23,7 @@ class FakeChild:
     """In place of a process."""
 
     pid, pidfd, output_fd, output_open = PID, 101, 102, False
+    flight = None
 
     def __init__(self, module: str, env: object) -> None:
         pass

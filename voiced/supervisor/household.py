@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from voiced.bus import Family, Poller
 from voiced.child import LOG_LEVEL, STOP
-from voiced.errors import BadArgument, NotNow
+from voiced.errors import BadArgument, NotNow, ResourcesShort
 from voiced.flight import Ring
-from voiced.messages import Log, Message, MessageMalformed, Order, Ready
+from voiced.messages import Failed, Log, Message, MessageMalformed, Order, Ready
 from voiced.supervisor import log
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import Action, Event, State
@@ -178,6 +178,8 @@ class Household:
             self._say(log.WARNING, member.name, f"{what}; killing it", event="hangs")
         if member.state is not before or member.pid != pid:
             self._head.changed(member, "")
+        if Action.SPAWN in actions and member.child is None:
+            self._gone(member, member.failure.message if member.failure else "")
 
     @property
     def deadlines(self) -> Iterable[float | None]:
@@ -248,9 +250,13 @@ class Household:
         if child.output_open:
             self._poller.forget(child.output_fd)
         self._poller.forget(child.pidfd)
+        if status == ResourcesShort.exit_status and member.failure is None:  # it could not even open the socket to say so
+            member.failure = Failed(ResourcesShort.code, member.last_line)
         member.reap()
+        self._gone(member, _reason(member, status))
+
+    def _gone(self, member: Member, reason: str) -> None:
         member.feed(Event.LOST if member.lacks_something else Event.DIED, time.monotonic())
-        reason = _reason(member, status)
         self._head.changed(member, reason)
         self._head.died(member, reason)
         self._ended(member)

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from voiced.errors import BY_CODE, InternalError, MachineError
+from voiced.errors import BY_CODE, InternalError, MachineError, ResourcesShort
 from voiced.flight import Ring
 from voiced.messages import Failed
 from voiced.supervisor.policy import Action, Event, Lifecycle, State
@@ -103,8 +103,13 @@ class Member:
         if action is Action.SPAWN:
             self.failure, self.last_line = None, ""
             self.connected, self.given, self.detail = False, None, None
-            self.child = Spawned(self.row.module, self._env if self.row.online else without_proxies(self._env))
-            self.flight = self.child.flight
+            try:
+                self.child = Spawned(self.row.module, self._env if self.row.online else without_proxies(self._env))
+            except OSError as error:  # no descriptor, process or memory left; `failure` says so, and the head has it tried again
+                short = ResourcesShort(f"can't start the {self.name} process: {error.strerror}; it is tried again")
+                self.failure = Failed(short.code, short.message)
+            else:
+                self.flight = self.child.flight
         elif action is Action.ASK:
             self._ask(self.name)
         elif self.child is not None:

@@ -31,7 +31,7 @@ class Event(StrEnum):
     SPOKE = "spoke"  # any message
     READIED = "readied"
     DIED = "died"
-    LOST = "lost"  # died, for want of a device or a sound server, which may come back
+    LOST = "lost"  # died, for want of a device, a sound server or of something else that may come back
     DUE = "due"  # the deadline has passed
     STOP = "stop"
     REPLACE = "replace"  # restart it: somebody asked for it, and it is not to blame
@@ -51,8 +51,8 @@ class Limits(NamedTuple):
     silent_s: float = 3.0
     #: Before the first restart, the second, ...; no more of them after the last.
     delays_s: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
-    #: After the last of those, for one that lacks a device or a sound server.
-    look_again_s: float = 5.0
+    #: At most, for one that lacks a device, a sound server, memory or descriptors: what was missing may be there at any time.
+    look_again_s: float = 2.0
     stable_s: float = 20.0
     #: After which the loss of a device is a new one and no flapping: nobody plugs faster.
     settled_s: float = 2.0
@@ -165,7 +165,8 @@ class Lifecycle:
         if self.blameless:
             self.deadline_s = now_s
         elif lost:
-            self.deadline_s = now_s + (delays_s[self._losses] if self._losses < len(delays_s) else self.limits.look_again_s)
+            delay_s = delays_s[self._losses] if self._losses < len(delays_s) else self.limits.look_again_s
+            self.deadline_s = now_s + min(delay_s, self.limits.look_again_s)
             self._losses += 1
         elif self._failures < len(delays_s):
             self.deadline_s = now_s + delays_s[self._failures]

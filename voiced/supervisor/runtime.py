@@ -35,13 +35,27 @@ class RuntimeDirectory:
         self._sweep()
         return self
 
+    def renew(self) -> bool:
+        """Makes it anew where somebody removed it, as who cleans up /tmp does; true where that was so.
+
+        Raises RuntimeDirUnusable where that can't be done now, AlreadyRunning where another daemon has taken it.
+        """
+        if _is_at(self._lock, self.path / LOCK):
+            return False
+        self._make()
+        _check(self.path)
+        lost, self._lock = self._lock, self._locked()
+        os.close(lost)
+        return True
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._sweep()
-        (self.path / LOCK).unlink(missing_ok=True)
+        if _is_at(self._lock, self.path / LOCK):  # or it is another daemon's by now
+            self._sweep()
+            (self.path / LOCK).unlink(missing_ok=True)
+            if self._ours:
+                with contextlib.suppress(OSError):  # somebody's files are in it
+                    self.path.rmdir()
         os.close(self._lock)
-        if self._ours:
-            with contextlib.suppress(OSError):  # somebody's files are in it, or it was removed meanwhile
-                self.path.rmdir()
 
     def _make(self) -> None:
         try:
@@ -95,6 +109,6 @@ def _check(path: Path) -> None:
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         there = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return False
     return os.path.samestat(there, os.fstat(descriptor))

@@ -127,10 +127,10 @@ def ending(status: int) -> str:
 
 
 def figures(pid: int) -> tuple[int, float]:
-    """Resident KiB and CPU seconds of a process, from proc_pid_stat(5); zeros for one that is gone."""
+    """Resident KiB and CPU seconds of a process, from proc_pid_stat(5); zeros for one that is gone, or without a descriptor."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return 0, 0.0
     user, system, resident = (int(fields[number - 3]) for number in (14, 15, 24))
     return resident * _PAGE_KIB, (user + system) / _TICKS_PER_S

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from voiced import __version__, control
@@ -16,12 +15,14 @@ from voiced.secret import secret_variables
 from voiced.supervisor import log
 from voiced.supervisor.books import Books
 from voiced.supervisor.earcons import MUTED, Earcons
+from voiced.supervisor.home import Home
 from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.instruments import Instruments
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import State
 from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
 from voiced.supervisor.provider import Provider
+from voiced.supervisor.runtime import RuntimeDirectory
 from voiced.supervisor.server import ControlServer, Doors, EventServer
 from voiced.supervisor.service import Service
 from voiced.supervisor.settings import Settings
@@ -49,7 +50,7 @@ class Supervisor:
         self,
         settings: Settings,
         table: Callable[[Provider], Iterable[Row]],
-        directory: Path,
+        directory: RuntimeDirectory,
         books: Books,
         say: log.Log,
         env: Mapping[str, str],
@@ -68,7 +69,8 @@ class Supervisor:
         self._ears_open: bool | None = None  # None: no wake word is waited for
 
         self._poller = Poller()
-        self._bus = Bus(directory)
+        self._bus = Bus(directory.path)
+        self._home = Home(directory, self._bus)
         family = Family(self._bus.bind(FAMILY))
         self._requests = Requests(self._bus.bind(CONTROL))
         stream = EventStream(self._bus.bind(EVENTS))
@@ -76,7 +78,7 @@ class Supervisor:
             self._poller.watch(socket)
 
         now = settings.now
-        self._child_env = child_environment(env, directory, secret_variables(now.config))
+        self._child_env = child_environment(env, directory.path, secret_variables(now.config))
         self._household = Household(self, family, self._poller, self._child_env, say)
         self._instruments = Instruments(self._poller, books.directory, self._snapshot, self._household.flights, say)
         self._status = Status(now.provider, now.config["turn.mode"], now.profile, version=__version__, pid=os.getpid(), now_s=self._now())
@@ -130,7 +132,7 @@ class Supervisor:
             raise self._fatal
 
     def _patience_ms(self) -> float:
-        others = (self._control.deadline_s, self._events.deadline_s, self._service.deadline_s, self._earcons.due_s)
+        others = (self._control.deadline_s, self._events.deadline_s, self._service.deadline_s, self._earcons.due_s, self._home.deadline_s)
         deadlines = [*self._household.deadlines, *self._instruments.deadlines, *others]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
@@ -139,6 +141,8 @@ class Supervisor:
         """Everything that is due."""
         now_s = self._now()
         self._household.keep_time(now_s)
+        for trouble in self._home.keep_time(now_s):
+            self._tell(trouble)
         self._control.expire(now_s)
         self._instruments.keep_time(now_s)
         self._events.keep_time(now_s)
@@ -398,6 +402,11 @@ class Supervisor:
     def _snapshot(self) -> dict[str, Any]:
         used = {pid: figures(pid) for pid in self._status.pids()}
         return self._status.snapshot(self._now(), used, self._books.usage(time.time())) | {"events": self._events.figures}
+
+    def _tell(self, trouble: VoicedError) -> None:
+        """What of the machine's is wrong, or was put right: a line and an event."""
+        self._warn(trouble.message)
+        self._emit([("error", {"code": trouble.code, "message": trouble.message, "fatal": False})])
 
     def _warn(self, line: str) -> None:
         self._say(log.WARNING, SELF, line)
