@@ -26,9 +26,9 @@ _VISITORS = 8
 _A_SECOND = 10.0
 #: From the first byte to the last; a scrape takes milliseconds.
 _PATIENCE_S = 2.0
-_LONGEST_HEAD = 4096
-#: A head comes in one piece; each wakes the loop.
+#: A head comes in one piece of some hundred bytes. Each piece wakes the loop.
 _MOST_PIECES = 16
+_PIECE = 4096
 _END_OF_HEAD = b"\r\n\r\n"
 _UNIX = "unix:"
 
@@ -129,14 +129,14 @@ class Scrapes:
             self._leave(visitor)
 
     def _read(self, visitor: _Visitor) -> None:
-        piece = visitor.connection.recv(_LONGEST_HEAD)
+        piece = visitor.connection.recv(_PIECE)
         visitor.head += piece
         visitor.pieces += 1
         if _END_OF_HEAD in visitor.head:
             visitor.answer = _response(_parsed(visitor.head), self._where, self._text)
             self._poller.forget(visitor.connection.fileno())
             self._poller.watch(visitor.connection.fileno(), writable=True)
-        elif not piece or len(visitor.head) >= _LONGEST_HEAD or visitor.pieces >= _MOST_PIECES:
+        elif not piece or visitor.pieces >= _MOST_PIECES:
             self._leave(visitor)
 
     def _write(self, visitor: _Visitor) -> None:
