@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voiced.audio.spectrum import SINGLE
+
 Samples = NDArray[np.float32]
 
 RATE_HZ = 16_000
@@ -29,8 +31,8 @@ _FRAMES = 4
 _CHANNELS = 64  # of the second convolution and the third
 
 
-#: The basis of the spectrum in the graph is a Fourier transform under this window.
-_HANN: Samples = np.hanning(_STFT_LENGTH + 1)[:-1].astype(np.float32)
+#: The basis of the spectrum in the graph is a Fourier transform under this window, which also makes up for its norm.
+_HANN: Samples = np.hanning(_STFT_LENGTH + 1)[:-1].astype(np.float32) * np.float32(_STFT_LENGTH)
 #: Frames that the first convolution and the second see: those of the input, with one of zeros at either end.
 _PADDED = _FRAMES + 2
 
@@ -118,7 +120,7 @@ def _encode(heard: Samples) -> Samples:
     reflected: Samples = np.empty((streams, _CONTEXT + WINDOW + _CONTEXT), np.float32)
     reflected[:, :-_CONTEXT] = heard
     reflected[:, -_CONTEXT:] = heard[:, -2 : -2 - _CONTEXT : -1]
-    frames = np.fft.rfft(_every(_STFT_LENGTH // 2, reflected, _FRAMES, _STFT_LENGTH) * _HANN)
+    frames = np.fft.rfft(_every(_STFT_LENGTH // 2, reflected, _FRAMES, _STFT_LENGTH) * _HANN, norm=SINGLE)
     bins: Samples = np.zeros((streams, _PADDED, _STFT_LENGTH // 2 + 1), np.float32)
     np.abs(frames, out=bins[:, 1:-1])
     first: Samples = np.zeros((streams, _PADDED, _HIDDEN), np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from voiced.audio.echo.interface import RATE_HZ, Samples
 from voiced.audio.echo.path import phases
 from voiced.audio.resample import windowed_sinc
+from voiced.audio.spectrum import SINGLE
 
 #: The two are compared over the microphone's last 2 s and the far end's last 3; less often when the echo was found.
 _EVERY, _LATER = RATE_HZ // 2, RATE_HZ
@@ -113,7 +114,7 @@ def delay(near: Samples, far: Samples) -> int | None:
     for row, sound in zip(both, (near, far), strict=True):
         coarse = _coarse(sound)
         row[-len(coarse) :] = coarse
-    heard, played = np.fft.rfft(both)
+    heard, played = np.fft.rfft(both, norm=SINGLE)
     first, last = (size * _COARSE * hz // RATE_HZ for hz in (_FROM_HZ, _TO_HZ))
     match = np.abs(np.fft.irfft(phases(heard * np.conj(played), first, last), size)[:farthest])
     at = int(np.argmax(match))

@@ -10,6 +10,7 @@ import numpy as np
 
 from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import RATE_HZ, WINDOW, Samples
+from voiced.audio.spectrum import SINGLE
 
 _EDGES_HZ = (100, 250, 400, 600, 850, 1150, 1500, 1950, 2500, 3200, 4100, 5300, 7000)
 BANDS = len(_EDGES_HZ) - 1
@@ -98,7 +99,7 @@ class Evidence:
 
     def _listen(self, windows: Samples) -> None:
         """The powers of a window in bands, what is expected of the echo, and what d and y have in common."""
-        spectra = np.fft.rfft(windows * _HANN).astype(np.complex64, copy=False).view(np.float32)
+        spectra = np.fft.rfft(windows * _HANN, norm=SINGLE).astype(np.complex64, copy=False).view(np.float32)
         np.square(spectra, out=self._products[1:])
         np.multiply(spectra[1], spectra[3], out=self._products[0])
         powers = self._powers
@@ -195,7 +196,7 @@ def _of_windows() -> Samples:
     return rows
 
 
-_HANN = np.hanning(WINDOW).astype(np.float32)
+_HANN = np.hanning(WINDOW).astype(np.float32) * np.float32(WINDOW)  # makes up for the transform's norm
 _IN_BANDS = _in_bands()
 _VARIED = sum(_RHYTHMS)
 _OF_WINDOWS = _of_windows()
@@ -221,12 +222,12 @@ def _logit(likely: float) -> float:
 
 # The autocorrelation at lag 0 and at those of a pitch, from a power spectrum: a fifth of an inverse transform's cost.
 _LAGS = np.concatenate(([0], np.arange(_PITCH.start, _PITCH.stop)))
-_TO_LAGS = (np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) / 512).astype(np.float32)
+_TO_LAGS = (np.cos(2 * np.pi / 1024 * np.outer(np.arange(_VOICE.start, _VOICE.stop), _LAGS)) * 1024**2 / 512).astype(np.float32)
 
 
 def _voiced(heard: Samples) -> list[float]:
     """How periodic each sound is at the pitch of a voice, 0 to 1: coughs and knocks are not."""
-    size = np.abs(np.fft.rfft(heard, 1024)[:, _VOICE])
+    size = np.abs(np.fft.rfft(heard, 1024, norm=SINGLE)[:, _VOICE])
     correlation = (size * size) @ _TO_LAGS
     highest = correlation[:, 1:].max(axis=1)
     return [most / (power + 1e-9) for most, power in zip(highest.tolist(), correlation[:, 0].tolist(), strict=True)]

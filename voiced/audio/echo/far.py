@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiced.audio.echo.interface import Samples
+from voiced.audio.spectrum import SINGLE
 
 #: 20 ms, the frame of the microphone: nothing waits here. 16 blocks are 320 ms of echo.
 BLOCK = 320
@@ -36,7 +37,7 @@ class Far:
         self._conjugates = np.zeros_like(self._spectra)
         self._powers: Samples = np.zeros((2, PARTITIONS, BINS), np.float32)
         self._head = 0
-        self._past: Samples = np.zeros(PAST, np.float32)
+        self._past: Samples = np.zeros(PAST, np.float32)  # times FFT, which makes up for the transform's norm
         self._silent = _RUN_ENDS + 1  # blocks since it was last heard
         self._run = 0  # blocks since the run began
         self._late = float(_START)
@@ -72,7 +73,7 @@ class Far:
         if self.idle:
             return move
         self._past[:-BLOCK] = self._past[BLOCK:]
-        self._past[-BLOCK:] = block
+        np.multiply(block, FFT, out=self._past[-BLOCK:])
         if move:
             for back in range(PARTITIONS - 1, 0, -1):
                 self._look(back)
@@ -105,7 +106,7 @@ class Far:
 
     def replace(self, past: Samples) -> None:
         """Another past, of the same length or longer: what came was held back by more, or by less, than what will come."""
-        self._past[:] = past[-len(self._past) :]
+        np.multiply(past[-len(self._past) :], FFT, out=self._past)
         for back in range(PARTITIONS - 1, -1, -1):
             self._look(back)
 
@@ -123,7 +124,7 @@ class Far:
         if len(seen) < FFT:  # the oldest block, for lack of what was before it
             seen = np.concatenate((np.zeros(FFT - len(seen), np.float32), seen))
         self._head = (self._head - 1) % PARTITIONS
-        spectrum = np.fft.rfft(seen).astype(np.complex64, copy=False)
+        spectrum = np.fft.rfft(seen, norm=SINGLE).astype(np.complex64, copy=False)
         self._spectra[:, self._head] = spectrum
         self._conjugates[:, self._head] = np.conjugate(spectrum)
         self._powers[:, self._head] = np.square(np.abs(spectrum))

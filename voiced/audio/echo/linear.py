@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from voiced.audio.echo import path
 from voiced.audio.echo.far import BINS, BLOCK, FFT, PARTITIONS, Far
 from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.spectrum import SINGLE
 
 #: Variance of a coefficient of which nothing is known, and the most that one may have: with 1e-2 an echo louder than the far
 #: end is not followed (two-path).
@@ -204,8 +205,8 @@ class _Learner:
         self._half = 0
 
     def learn(self, left: Samples, far: Far, work: NDArray[np.complex64]) -> None:
-        self._padded[BLOCK:] = left
-        error = np.fft.rfft(self._padded).astype(np.complex64, copy=False)
+        np.multiply(left, FFT, out=self._padded[BLOCK:])  # makes up for the transform's norm
+        error = np.fft.rfft(self._padded, norm=SINGLE).astype(np.complex64, copy=False)
         power = np.square(np.abs(error))
         power -= self._noise
         power *= 0.5
@@ -236,7 +237,7 @@ class _Learner:
         """Every second partition back to BLOCK taps, the others next time: half the cost, and no worse (two-path)."""
         taps = np.fft.irfft(self.weights[self._half :: 2], FFT, axis=1)
         taps[:, BLOCK:] = 0
-        self.weights[self._half :: 2] = np.fft.rfft(taps, axis=1)
+        np.multiply(np.fft.rfft(taps, norm=SINGLE), FFT, out=self.weights[self._half :: 2], casting="same_kind")
         self._half = 1 - self._half
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.spectrum import SINGLE
 
 #: (partitions, bins) of the transforms of BLOCK taps each, with as many zeros behind them.
 Weights = NDArray[np.complex64]
@@ -62,7 +63,8 @@ def jumped(near: Samples, echo: Samples) -> int | None:
 
     Both COMPARED samples long. Phases alone are compared (GCC-PHAT); the room's are the same in both, so the peak is sharp.
     """
-    cross = np.fft.rfft(near, 2 * COMPARED) * np.conj(np.fft.rfft(echo, 2 * COMPARED))
+    heard, expected = np.fft.rfft((near, echo), 2 * COMPARED, norm=SINGLE)
+    cross = heard * np.conj(expected)
     first, last = (2 * COMPARED * hz // RATE_HZ for hz in (_FROM_HZ, _TO_HZ))
     correlation = np.fft.irfft(phases(cross, first, last), 2 * COMPARED) * (COMPARED / (last - first))
     around = _around_zero(correlation, _FARTHEST)

@@ -12,6 +12,7 @@ from pywebrtc_audio import AudioProcessor, EchoCanceller, GainController, NoiseS
 
 from voiced.audio.echo.far import BLOCK
 from voiced.audio.echo.interface import RATE_HZ, Samples
+from voiced.audio.spectrum import SINGLE
 
 
 class Aec3:
@@ -51,7 +52,8 @@ class Suppressor:
 
     def __init__(self) -> None:
         rise = np.sin(np.pi / 2 * (np.arange(self.delay) + 0.5) / self.delay)
-        self._window = np.concatenate((rise, np.ones(BLOCK - self.delay), rise[::-1])).astype(np.float32)
+        self._window: Samples = np.concatenate((rise, np.ones(BLOCK - self.delay), rise[::-1])).astype(np.float32)
+        self._before: Samples = self._window * np.float32(self._LENGTH)  # makes up for the transform's norm
         bins = self._LENGTH // 2 + 1
         self._heard: Samples = np.zeros((2, self._LENGTH), np.float32)
         self._powers: Samples = np.zeros((2, bins), np.float32)
@@ -64,7 +66,7 @@ class Suppressor:
         heard[:, : self.delay] = heard[:, BLOCK:]
         heard[0, self.delay :] = left
         heard[1, self.delay :] = echo
-        sound: Samples = self._lowered(heard * self._window) if heard[1].any() else heard[0] * self._window
+        sound: Samples = self._lowered(heard * self._before) if heard[1].any() else heard[0] * self._window
         sound *= self._window
         sound[: self.delay] += self._tail
         self._tail = sound[BLOCK:]
@@ -72,7 +74,7 @@ class Suppressor:
 
     def _lowered(self, heard: Samples) -> Samples:
         """Of what is left and of the echo, shape (2, _LENGTH)."""
-        spectra = np.fft.rfft(heard).astype(np.complex64, copy=False)
+        spectra = np.fft.rfft(heard, norm=SINGLE).astype(np.complex64, copy=False)
         powers = np.square(np.abs(spectra))
         powers -= self._powers
         powers *= 1 - self._SMOOTH
