@@ -17,13 +17,12 @@ from voiced.bus import (
     REFERENCE,
     REPLY,
     Bus,
-    EventStream,
     Family,
     Poller,
     Receiver,
-    Requests,
     Sender,
 )
+from voiced.ends import EventStream, Requests
 from voiced.errors import RuntimeDirUnusable, SocketFailed
 from voiced.messages import Epoch, Heartbeat, Message, MessageMalformed, MicFrame, MonoNs, Order, Played, Ready, ReplyAudio
 

@@ -5,6 +5,8 @@ with voicectl.Client() as client:
     with client.events("transcript.assistant") as events:
         for event in events:
             print(event.data["text"])
+
+`voicectl.Client(host="kitchen")` talks to the daemon on another machine.
 """
 
 from voicectl.client import Client, Event, Events

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voicectl.places import place
 from voiced import control
-from voiced.bus import CONTROL, EVENTS, Bus, Endpoint, Poller, address, runtime_dir
-from voiced.errors import NotRunning, ProtocolViolated, TimedOut
+from voiced.bus import CONTROL, EVENTS, Bus, Poller
+from voiced.errors import TimedOut
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
+
+    from voicectl.places import Place
+    from voiced.bus import Socket
 
 #: A daemon that is there answers sooner; after that we look whether anyone listens at all.
 _PROMPT_S = 0.15
@@ -27,20 +31,23 @@ class Event(NamedTuple):
 
 
 class Client:
-    """A connection to the daemon of this user.
+    """A connection to the daemon of this user, or to that of a `host` that `voicectl hosts add` made known.
 
     Every command raises NotRunning where there is no daemon, TimedOut where it does not answer, and the leaves of
-    voiced.errors.ControlError for what it refuses. Results are the maps of the control contract.
+    voiced.errors.ControlError for what it refuses. Results are the maps of the control contract. With a host, HostUnknown and
+    HostRefused, too.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, directory: str | os.PathLike[str] | None = None, *, host: str | None = None, timeout_s: float = 5.0) -> None:
         self.timeout_s = timeout_s
-        self._directory = os.fspath(directory) if directory is not None else runtime_dir()
+        self._place = place(directory, host)
         self._last_id = 0
-        self._require_socket(CONTROL)
-        self._bus = Bus(self._directory)
+        self._place.require_socket(CONTROL)
+        self._bus = Bus(self._place.directory)
+        self._poller = Poller()
         try:
-            self._socket = self._bus.connect(CONTROL)
+            self._socket = self._bus.connect(CONTROL, abroad=self._place.abroad(CONTROL), before=self._watch)
+            self._poller.watch(self._socket)
         except BaseException:
             self._bus.close()
             raise
@@ -51,25 +58,36 @@ class Client:
         self._socket.send(control.pack_request(self._last_id, command, args))
         started_s = time.monotonic()
         deadline_s = started_s + self.timeout_s
-        if self.timeout_s > _PROMPT_S and not self._socket.poll(int(_PROMPT_S * 1000)):
-            self._require_listener(CONTROL)
-        while self._socket.poll(max(0, int((deadline_s - time.monotonic()) * 1000))):
+        if self.timeout_s > _PROMPT_S and not self._comes(started_s + _PROMPT_S):
+            self._place.require_listener(CONTROL)
+        while self._comes(deadline_s):
             try:
                 id, outcome = control.unpack_answer(self._socket.recv_multipart()[-1])
             except ValueError as error:
-                raise _foreign(CONTROL) from error
+                raise self._place.foreign(CONTROL) from error
             if id != self._last_id:
                 continue  # to an earlier request, which had timed out
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
-        self._require_listener(CONTROL)
+        self._place.require_listener(CONTROL)
         raise TimedOut(f"no answer within {self.timeout_s:g} s")
+
+    def _watch(self, socket: Socket) -> None:
+        self._place.watch(self._bus, socket, self._poller)
+
+    def _comes(self, deadline_s: float) -> bool:
+        """Whether there is something to read before that."""
+        while True:
+            woken = self._poller.wait((deadline_s - time.monotonic()) * 1000)
+            if self._socket in woken or not woken:
+                return bool(woken)
+            self._place.look()
 
     def events(self, *topics: str) -> Events:
         """The events of these topics (all of them without any) from now on: nothing published after the return is missed."""
-        self._require_listener(EVENTS)
-        return Events(self._bus, topics, self.timeout_s)
+        self._place.require_listener(EVENTS)
+        return Events(self._bus, self._place, topics, self.timeout_s)
 
     def ping(self) -> dict[str, Any]:
         return self.call("ping")
@@ -152,40 +170,15 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _require_socket(self, endpoint: Endpoint) -> None:
-        if not os.path.exists(self._path(endpoint)):
-            raise self._not_running()
-
-    def _require_listener(self, endpoint: Endpoint) -> None:
-        """ZeroMQ connects to nobody, and waits; the socket that a killed daemon left behind refuses a plain connection."""
-        import socket  # 4 ms that the usual case does not need
-
-        self._require_socket(endpoint)
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(self._path(endpoint))
-            except OSError as error:
-                raise self._not_running() from error
-
-    def _path(self, endpoint: Endpoint) -> str:
-        return address(self._directory, endpoint).removeprefix("ipc://")
-
-    def _not_running(self) -> NotRunning:
-        return NotRunning(f"voiced is not running in {self._directory}; start it with `voiced`, or `systemctl --user start voiced`")
-
-
-def _foreign(endpoint: Endpoint) -> ProtocolViolated:
-    return ProtocolViolated(f"what answers at the {endpoint.name} socket is not voiced as we know it; is VOICED_RUNTIME_DIR right?")
-
 
 class Events:
     """A subscription: an iterator that ends by NotRunning when the daemon does. A context manager, too."""
 
-    def __init__(self, bus: Bus, topics: tuple[str, ...], timeout_s: float) -> None:
+    def __init__(self, bus: Bus, place: Place, topics: tuple[str, ...], timeout_s: float) -> None:
         """Subscribes, and waits for the daemon's `status` snapshot, which says that the subscription stands."""
-        self._topics = topics
+        self._place, self._topics = place, topics
         # `status` last: when its snapshot comes, the others stand, too. All topics include it.
-        self._socket = bus.connect(EVENTS, topics=(*topics, "status") if topics else ("",))
+        self._socket = bus.connect(EVENTS, topics=(*topics, "status") if topics else ("",), abroad=place.abroad(EVENTS))
         self._gone = bus.goodbyes(self._socket)
         self._poller = Poller()
         self._poller.watch(self._socket)
@@ -224,9 +217,9 @@ class Events:
                 topic, body = self._socket.recv_multipart()
                 return Event(topic.decode(), *control.unpack_event(body))
             except ValueError as error:
-                raise _foreign(EVENTS) from error
+                raise self._place.foreign(EVENTS) from error
         if woken:
-            raise NotRunning("voiced has ended")
+            raise self._place.ended()
         return None
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from voiced import control
-from voiced.errors import ControlError, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
+from voiced.errors import ControlError, HostRefused, HostUnknown, NotRunning, RuntimeDirUnusable, SocketFailed, TimedOut, VoicedError
 from voiced.shown import harmless
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EVENTS = "events"
 TIMEOUT_S = 5.0
-REFUSED, NO_DAEMON, NO_ANSWER = 1, 3, 4
+REFUSED, WRONG_USAGE, NO_DAEMON, NO_ANSWER = 1, 2, 3, 4
 #: All the words of a command that ask for its help.
 HELP = (["-h"], ["--help"])
 UNWRITTEN = 1  # as the coreutils have it
@@ -69,13 +69,13 @@ def _arguments(command: control.Command, given: list[str]) -> dict[str, object]:
     return args
 
 
-def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) -> int:
-    """Carries the command out; returns the exit status of the contract."""
+def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float, host: str | None = None) -> int:
+    """Carries the command out, on another machine if `host` names one; returns the exit status of the contract."""
     from voicectl import output
     from voicectl.client import Client
 
     try:
-        with Client(timeout_s=timeout_s) as client:
+        with Client(host=host, timeout_s=timeout_s) as client:
             if name == EVENTS:
                 output.follow(client, args["topics"], as_json=as_json)
             else:
@@ -84,7 +84,7 @@ def run(name: str, args: dict[str, object], *, as_json: bool, timeout_s: float) 
     except VoicedError as error:
         for line in error.message.splitlines():
             complain(line)
-        return _status(error)
+        return status_of(error)
 
 
 def unwritten(error: OSError) -> int:
@@ -112,12 +112,15 @@ def _give_up(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _status(error: VoicedError) -> int:
+def status_of(error: VoicedError) -> int:
+    """The exit status of the contract."""
     match error:
         case NotRunning() | RuntimeDirUnusable() | SocketFailed():
             return NO_DAEMON
         case TimedOut():
             return NO_ANSWER
-        case ControlError():
+        case ControlError() | HostRefused():
             return REFUSED
+        case HostUnknown():
+            return WRONG_USAGE
     return error.exit_status

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from voicectl import commands, doctor, logs
+from voicectl.hosts import hosts
 from voiced import __version__, control
 
 _HELP = """Control the running voice daemon.
@@ -24,10 +25,16 @@ Examples:
   voicectl doctor                     what is wrong, and what to change
   voicectl logs --since 10min         what happened
   voicectl --json status | jq .state  for programs; `events` gives one JSON map a line
+  voicectl --host kitchen status      the daemon on another machine, see `voicectl hosts --help`
 
 \b
 Environment:
   VOICED_RUNTIME_DIR                  where the daemon's sockets are, if not in $XDG_RUNTIME_DIR/voiced
+
+\b
+Files:
+  ~/.config/voiced/hosts              the machines that --host knows
+  ~/.config/voiced/keys/own           this machine's secret key, which proves who asks
 
 \b
 Exit status: 0 done, 1 the daemon refused, 2 wrong usage, 3 no daemon there, 4 no answer in time.
@@ -68,10 +75,11 @@ def _group() -> click.Group:
         metavar="S",
         help="Wait at most S seconds for an answer; 5.",
     )
+    @click.option("--host", metavar="NAME", help="Talk to the daemon on the machine that `voicectl hosts add` called NAME.")
     @click.version_option(__version__, message="voicectl %(version)s")
     @click.pass_context
-    def voicectl(context: click.Context, as_json: bool, timeout_s: float) -> None:
-        context.obj = (as_json, timeout_s)
+    def voicectl(context: click.Context, as_json: bool, timeout_s: float, host: str | None) -> None:
+        context.obj = (as_json, timeout_s, host)
 
     for command in control.COMMANDS.values():
         metavar = " ".join(arg.shown if arg.required else f"[{arg.shown}]" for arg in command.args)
@@ -80,6 +88,7 @@ def _group() -> click.Group:
     help = f"Follow what happens, until Ctrl-C or the daemon's end. TOPIC is the beginning of a name; none is all.\n\n\b\nTopics:\n{topics}"
     voicectl.add_command(_command(commands.EVENTS, help, "[TOPIC]..."))
     voicectl.add_command(_doctor())
+    voicectl.add_command(hosts)
     voicectl.add_command(_logs())
     return voicectl
 
@@ -92,10 +101,18 @@ def _doctor() -> click.Command:
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     @click.pass_context
     def command(context: click.Context, words: tuple[str, ...]) -> None:
-        as_json, timeout_s = context.obj
+        as_json, timeout_s, _ = _of_this_machine(context)
         sys.exit(doctor.run([*words, *(["--json"] if as_json else [])], timeout_s))
 
     return command
+
+
+def _of_this_machine(context: click.Context) -> tuple[bool, float, None]:
+    """The options of all commands, for one that --host can't lead elsewhere."""
+    as_json, timeout_s, host = context.obj
+    if host is not None:
+        raise click.UsageError(f"`voicectl {context.info_name}` looks at the machine that it runs on: run it there")
+    return as_json, timeout_s, None
 
 
 def _logs() -> click.Command:
@@ -106,7 +123,7 @@ def _logs() -> click.Command:
     @click.option("--process", metavar="NAME", help="Only of that process, as `voicectl status` names it.")
     @click.pass_context
     def command(context: click.Context, follow: bool, since: str | None, level: str | None, process: str | None) -> None:
-        as_json, _ = context.obj
+        as_json, _, _ = _of_this_machine(context)
         words = logs.arguments(follow=follow, since=since, level=level, process=process, as_json=as_json)
         sys.exit(logs.run(words, follow=follow))
 
@@ -125,12 +142,12 @@ def _command(name: str, help: str, metavar: str) -> click.Command:
     @click.argument("words", nargs=-1, metavar=metavar)
     @click.pass_context
     def command(context: click.Context, words: tuple[str, ...]) -> None:
-        json_first, timeout_s = context.obj
+        json_first, timeout_s, host = context.obj
         given, json_last = commands.without_json([name, *words])
         try:
             understood = commands.understand(given)
         except commands.WrongUsage as error:
             raise click.UsageError(str(error)) from error
-        sys.exit(commands.run(*understood, as_json=json_first or json_last, timeout_s=timeout_s))
+        sys.exit(commands.run(*understood, as_json=json_first or json_last, timeout_s=timeout_s, host=host))
 
     return command

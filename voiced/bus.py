@@ -1,4 +1,5 @@
-"""What the daemon knows of zmq, beside `voiced.doors`: where the sockets are, who binds which, and typed sockets over them.
+"""Where the sockets are, who binds which, and typed sockets over them. With `voiced.doors` (who may come in) and `voiced.ends`
+(the control contract) all that the daemon knows of zmq.
 
 Everything is an ipc socket in one runtime directory (0700) that only the user may enter.
 
@@ -16,11 +17,13 @@ Everything is an ipc socket in one runtime directory (0700) that only the user m
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
+from zmq.utils import z85
 
 from voiced import messages
 from voiced.errors import RuntimeDirUnusable, SocketFailed
@@ -30,6 +33,9 @@ if TYPE_CHECKING:  # pathlib costs 6 ms, which voicectl can do without
     from pathlib import Path
 
     from voiced.messages import Message
+
+#: For those who only hold one.
+Socket = zmq.Socket[bytes]
 
 # sun_path holds 108 bytes, the last a NUL (unix(7)).
 _LONGEST_SOCKET_PATH = 107
@@ -63,6 +69,10 @@ LARGEST_BYTES = 2 << 20
 _LARGEST_SUBSCRIPTION = 512
 #: Who connects and says nothing is hung up on after this; libzmq would wait for 30 s.
 _HANDSHAKE_MS = 5000
+#: Beyond this machine a peer may vanish without a word: it is asked so often, and given up for lost after that.
+_HEARTBEAT_MS, _LOST_MS = 5000, 15_000
+#: The domain of those whom `voiced.doors.Doorman` asks.
+ZAP_DOMAIN = b"voiced"
 #: What the wake word sends along in one go, 1.5 s in frames of 10 ms, fits at either end of the socket; and there is what the
 #: kernel holds between. Stale speech in it is the reader's to drop, by `captured_ns`.
 _MIC_FRAMES_KEPT = 200
@@ -79,6 +89,15 @@ HEARD = Endpoint("heard", zmq.PULL, zmq.PUSH, 0)
 REFERENCE = Endpoint("reference", zmq.PULL, zmq.PUSH, 200, fleeting=True)
 DUCK = Endpoint("duck", zmq.PULL, zmq.PUSH, 100)
 ENDPOINTS = (CONTROL, EVENTS, FAMILY, MICROPHONE, REPLY, FLUSH, HEARD, REFERENCE, DUCK)
+
+
+class Abroad(NamedTuple):
+    """An endpoint over TCP, under CURVE: nobody reads along, and both ends know whom they talk to."""
+
+    where: str  # tcp://HOST:PORT
+    secret: bytes  # our own key
+    #: The public key of who binds, for who connects.
+    server: bytes = b""
 
 
 def runtime_dir() -> str:
@@ -108,6 +127,16 @@ def address(directory: Path | str, endpoint: Endpoint) -> str:
     return f"ipc://{path}"
 
 
+def new_secret() -> bytes:
+    """A CURVE key of 32 bytes."""
+    return z85.decode(zmq.curve_keypair()[1])
+
+
+def public_key(secret: bytes) -> bytes:
+    """What others may know of it."""
+    return z85.decode(zmq.curve_public(z85.encode(secret)))
+
+
 def _bind(socket: zmq.Socket[bytes], where: str) -> None:
     socket.bind(where)
     os.chmod(where.removeprefix("ipc://"), 0o600)  # the contract's; the umask alone leaves 0700
@@ -122,46 +151,23 @@ class Bus:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._bound: dict[str, zmq.Socket[bytes]] = {}  # by path
 
-    def bind(self, endpoint: Endpoint) -> zmq.Socket[bytes]:
-        return self._open(endpoint, endpoint.binds, binding=True)
+    def bind(self, endpoint: Endpoint, abroad: Abroad | None = None) -> zmq.Socket[bytes]:
+        socket = self._made(endpoint, endpoint.binds, abroad)
+        socket.rcvhwm = endpoint.high_water if endpoint.unread is None else endpoint.unread
+        socket.maxmsgsize = endpoint.largest
+        socket.handshake_ivl = _HANDSHAKE_MS
+        if abroad is not None:
+            socket.curve_server = True
+            socket.zap_domain = ZAP_DOMAIN
+            socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # or without a doorman everybody would be let in
+            return self._opened(socket, abroad.where, socket.bind)
+        # Beside the directory, which others can't enter: the kernel says who connects (SO_PEERCRED). Root may; it can be us anyway.
+        for user in {os.geteuid(), 0}:
+            socket.setsockopt(zmq.IPC_FILTER_UID, user)
 
-    def connect(self, endpoint: Endpoint, identity: str | None = None, topics: Sequence[str] = ("",)) -> zmq.Socket[bytes]:
-        """`topics` are prefixes, for a subscriber; the empty one takes everything."""
-        return self._open(endpoint, endpoint.connects, binding=False, identity=identity, topics=topics)
-
-    def _open(
-        self, endpoint: Endpoint, kind: int, *, binding: bool, identity: str | None = None, topics: Sequence[str] = ()
-    ) -> zmq.Socket[bytes]:
         where = address(self.directory, endpoint)
-        socket: zmq.Socket[bytes] = self._context.socket(kind)
-        self._sockets = [*(other for other in self._sockets if not other.closed), socket]
-        socket.linger = 0
-        socket.sndhwm = endpoint.high_water
-        socket.rcvhwm = endpoint.high_water if endpoint.unread is None or not binding else endpoint.unread
-        if binding:
-            socket.maxmsgsize = endpoint.largest
-            socket.handshake_ivl = _HANDSHAKE_MS
-            # Beside the directory, which others can't enter: the kernel says who connects (SO_PEERCRED). Root may; it can be us anyway.
-            for user in {os.geteuid(), 0}:
-                socket.setsockopt(zmq.IPC_FILTER_UID, user)
-        socket.reconnect_ivl = _RECONNECT_MS
-        if endpoint in (CONTROL, EVENTS):
-            socket.reconnect_ivl_max = _STRANGER_MS
-        socket.immediate = endpoint.fleeting
-        if identity is not None:
-            socket.identity = identity.encode()
-        if kind == zmq.SUB:
-            for topic in topics:  # in this order: libzmq keeps it on the wire
-                socket.subscribe(topic)
-        try:
-            if binding:
-                _bind(socket, where)
-                self._bound[where] = socket
-            else:
-                socket.connect(where)
-        except (zmq.ZMQError, OSError) as error:
-            socket.close()
-            raise SocketFailed(f"can't open {where.removeprefix('ipc://')}: {error}") from error
+        self._opened(socket, where, lambda where: _bind(socket, where))
+        self._bound[where] = socket
         return socket
 
     def look(self) -> int:
@@ -174,6 +180,60 @@ class Bus:
                 _bind(socket, where)
                 count += 1
         return count
+
+    def connect(
+        self,
+        endpoint: Endpoint,
+        identity: str | None = None,
+        topics: Sequence[str] = ("",),
+        abroad: Abroad | None = None,
+        before: Callable[[zmq.Socket[bytes]], None] = lambda socket: None,
+    ) -> zmq.Socket[bytes]:
+        """`topics` are prefixes, for a subscriber; the empty one takes everything. `before` gets the socket first: who is refused
+        abroad is told so once, and a monitor that comes later does not hear of it."""
+        socket = self._made(endpoint, endpoint.connects, abroad)
+        socket.reconnect_ivl = _RECONNECT_MS
+        if endpoint in (CONTROL, EVENTS):
+            socket.reconnect_ivl_max = _STRANGER_MS
+        socket.immediate = endpoint.fleeting
+        if identity is not None:
+            socket.identity = identity.encode()
+        if endpoint.connects == zmq.SUB:
+            for topic in topics:  # in this order: libzmq keeps it on the wire
+                socket.subscribe(topic)
+        if abroad is not None:
+            socket.curve_serverkey = abroad.server
+        before(socket)
+        return self._opened(socket, abroad.where if abroad else address(self.directory, endpoint), socket.connect)
+
+    def doorkeeper(self) -> zmq.Socket[bytes]:
+        """Where this process is asked whether a peer from abroad may come in (ZeroMQ RFC 27). To be there before anything is bound."""
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
+        self._sockets.append(socket)
+        socket.linger = 0
+        socket.bind("inproc://zeromq.zap.01")
+        return socket
+
+    def _made(self, endpoint: Endpoint, kind: int, abroad: Abroad | None) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        self._sockets = [*(other for other in self._sockets if not other.closed), socket]
+        socket.linger = 0
+        socket.sndhwm = endpoint.high_water
+        socket.rcvhwm = endpoint.high_water
+        if abroad is not None:
+            socket.ipv6 = True
+            socket.heartbeat_ivl, socket.heartbeat_timeout = _HEARTBEAT_MS, _LOST_MS
+            socket.curve_publickey, socket.curve_secretkey = public_key(abroad.secret), abroad.secret
+        return socket
+
+    def _opened(self, socket: zmq.Socket[bytes], where: str, open: Callable[[str], object]) -> zmq.Socket[bytes]:
+        try:
+            open(where)
+        except (zmq.ZMQError, OSError) as error:
+            socket.close()
+            reason = os.strerror(error.errno) if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENODEV) else str(error)
+            raise SocketFailed(f"can't open {where.removeprefix('ipc://')}: {reason}") from error
+        return socket
 
     def goodbyes(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         """A socket that becomes readable when the peer of `socket` goes away."""
@@ -289,76 +349,6 @@ class Family:
             return None
         name, _, pid = identity.decode(errors="replace").rpartition(".")
         return name, int(pid) if pid.isdecimal() else 0, messages.decode(frames[0] if frames else b"")
-
-
-#: Frames of an envelope: each proxy on the way adds one, REQ an empty one.
-_MOST_HANDS = 16
-
-
-class Requests:
-    """The daemon's end of the control socket. An envelope is what leads an answer back: the peer's routing id and
-    whatever stood before the body, the empty delimiter of a REQ among it."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.socket = socket
-
-    def next(self) -> tuple[tuple[bytes, ...], bytes] | None:
-        """The next envelope and body, None where nothing waits. Of one that passed through more hands than `_MOST_HANDS` the
-        body is empty, which is answered as no request; so much of its envelope leads back."""
-        try:
-            *envelope, body = self.socket.recv_multipart(zmq.DONTWAIT)
-        except zmq.Again:
-            return None
-        return (tuple(envelope), body) if len(envelope) <= _MOST_HANDS else (tuple(envelope[:_MOST_HANDS]), b"")
-
-    def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
-        """Never waits; a client that is gone does not get it."""
-        self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
-
-
-#: One that goes on for ever must not keep us.
-_NOTES_AT_ONCE = 100
-
-
-class Subscription(NamedTuple):
-    topic: bytes
-    wanted: bool  # or given up
-
-
-class EventStream:
-    """The daemon's end of the event socket. A subscription takes effect when it is read here, not before, so that
-    what is published right after is the first that its subscriber gets."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.socket = socket
-        socket.setsockopt(zmq.XPUB_MANUAL, 1)
-        socket.setsockopt(zmq.XPUB_NODROP, 1)
-
-    def next(self, may_be: Callable[[bytes], bool] = lambda topic: True) -> Subscription | None:
-        """The next subscription, now in effect; None where nothing waits. Those to topics that can't be are passed over, and
-        what a subscriber says otherwise."""
-        for _ in range(_NOTES_AT_ONCE):
-            try:
-                note, *more = self.socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return None
-            if not more and note[:1] in (b"\x00", b"\x01") and may_be(note[1:]):
-                wanted = note[:1] == b"\x01"
-                self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
-                return Subscription(note[1:], wanted)
-        return None
-
-    def publish(self, topic: str, body: bytes) -> bool:
-        """Never waits; a subscriber that lags by more than the high water mark loses it, and then this is False."""
-        frames = (topic.encode(), body)
-        try:
-            self.socket.send_multipart(frames, zmq.DONTWAIT)
-        except zmq.Again:  # to nobody, so that we know of it
-            self.socket.setsockopt(zmq.XPUB_NODROP, 0)
-            self.socket.send_multipart(frames, zmq.DONTWAIT)
-            self.socket.setsockopt(zmq.XPUB_NODROP, 1)
-            return False
-        return True
 
 
 class Poller:

@@ -146,6 +146,16 @@ def _mcp_url(value: str) -> str | None:
     return "must begin with https:// (http:// only on this machine)"
 
 
+def _listen(value: str) -> str | None:
+    from voiced.keyring import split_address
+
+    try:
+        split_address(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _schema(value: Mapping[str, Any]) -> str | None:
     if not _is_json(value, _MOST_LEVELS):
         return f"must hold what JSON can: texts, numbers, true, false, lists and tables, {_MOST_LEVELS} deep at most"
@@ -175,5 +185,6 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "tools.parameters": _schema,
     "mcp.authorization_env": _variable,
     "mcp.url": _mcp_url,
+    "remote.listen": _listen,
     "metrics.listen": _of_this_machine,
 }

@@ -23,12 +23,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
 from voiced import flight
-from voiced.bus import FAMILY, Broadcaster, Bus, Poller, Receiver, Sender
+from voiced.bus import FAMILY, Bus, Poller, Receiver, Sender, Socket
 from voiced.errors import ControlError, ResourcesShort, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, MonoNs, Order, Publish, Ready, Refusal
 from voiced.urgency import Urgency, claim
@@ -49,6 +49,10 @@ _SHORT = {
     errno.EMFILE: "there are no file descriptors left for voiced; raise its limit (LimitNOFILE of its unit, ulimit -n)",
     errno.ENFILE: "there are no file descriptors left on this machine; close programs, or raise fs.file-max",
 }
+
+
+class _HasSocket(Protocol):
+    socket: Socket
 
 
 class Child:
@@ -73,11 +77,11 @@ class Child:
         self._next_beat_ns = 0
         self._later: deque[Log] = deque(maxlen=_LOGGED_ELSEWHERE)
 
-    def watch(self, receiver: Receiver | Broadcaster | int) -> None:
-        self._poller.watch(receiver if isinstance(receiver, int) else receiver.socket)
+    def watch(self, source: _HasSocket | int) -> None:
+        self._poller.watch(source if isinstance(source, int) else source.socket)
 
-    def forget(self, receiver: Receiver | int) -> None:
-        self._poller.forget(receiver if isinstance(receiver, int) else receiver.socket)
+    def forget(self, source: _HasSocket | int) -> None:
+        self._poller.forget(source if isinstance(source, int) else source.socket)
 
     def wait(self, timeout_ms: float) -> set[object]:
         """Sleeps until a watched source has something, an order came, or `timeout_ms` passed. Notices a supervisor

@@ -30,6 +30,7 @@ Examples:
   VOICED_AUDIO__CAPTURE__DEVICE=Jabra voiced
                                             any setting, for one run
   voiced --check                            are the settings right? who would answer?
+  voiced keys                               let another machine drive it
   voicectl status                           what it is doing, from another terminal
 
 \b
@@ -148,21 +149,30 @@ def check(config_file: Path | None) -> int:
 def _with_options() -> NoReturn:
     import click
 
-    from voiced import __version__
+    from voiced import __version__, keysmith
 
-    @click.command(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    @click.group(
+        invoke_without_command=True,
+        subcommand_metavar="[keys ...]",
+        help=_HELP,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
     @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Read the settings from FILE.")
     @click.option("--check", "only_check", is_flag=True, help="Check the settings, say who would answer, and leave.")
     @click.option("--demo", is_flag=True, help="Show a conversation with an interruption, without a sound card.")
     @click.option("--verbose", "-v", is_flag=True, help="Log everything (as VOICED_LOG__LEVEL=debug).")
     @click.version_option(__version__, message="voiced %(version)s")
-    def voiced(config_file: Path | None, only_check: bool, demo: bool, verbose: bool) -> NoReturn:
+    @click.pass_context
+    def voiced(context: click.Context, config_file: Path | None, only_check: bool, demo: bool, verbose: bool) -> None:
+        if context.invoked_subcommand is not None:
+            return
         if demo:
             sys.exit(guarded(_demo))
         if only_check:
             sys.exit(guarded(lambda: check(config_file)))
         sys.exit(guarded(lambda: serve(config_file, verbose=verbose)))
 
+    voiced.add_command(keysmith.group(lambda: click.get_current_context().find_root().params["config_file"], guarded))
     voiced.main(prog_name="voiced")
     raise AssertionError("click ends the program")
 

@@ -55,6 +55,8 @@ class Command(NamedTuple):
     args: tuple[Arg, ...] = ()
     #: Carried out so many times a second, and ten times that at once; who asks more often is refused. None is without limit.
     often: float | None = OFTEN
+    #: It administers the daemon rather than use it: from another machine only with `allow.remote_admin`.
+    admin: bool = False
 
 
 _TEXT = Arg("text", str, "what to say", most=20_000)
@@ -113,6 +115,7 @@ COMMANDS: dict[str, Command] = {
             "Answer a `tool.approval` event.",
             "accepted",
             (Arg("approval_id", str, "the request's, from the event", most=512), _APPROVED),
+            admin=True,
         ),
         Command(
             "reload",
@@ -120,6 +123,7 @@ COMMANDS: dict[str, Command] = {
             "Read the settings anew; say what changed, and what needs a restart.",
             "changed, restart",
             often=SELDOM,
+            admin=True,
         ),
         Command(
             "profile",
@@ -136,6 +140,7 @@ COMMANDS: dict[str, Command] = {
             "recording, path",
             (Arg("on", bool, "whether to", words=("on", "off")),),
             SELDOM,
+            admin=True,
         ),
         Command(
             "restart",
@@ -144,8 +149,9 @@ COMMANDS: dict[str, Command] = {
             "process",
             (Arg("process", str, "its name, as in `status`", most=40),),
             SELDOM,
+            admin=True,
         ),
-        Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping"),
+        Command("shutdown", "supervisor", "End the daemon cleanly.", "stopping", admin=True),
         Command("describe", "supervisor", "Describe every command, event and field.", "protocol, commands, events"),
     )
 }
@@ -158,7 +164,7 @@ class Topic(NamedTuple):
 
 
 #: Of the status map.
-STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage", "events")
+STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage", "events", "troubles")
 
 EVENTS: dict[str, Topic] = {
     topic.name: topic
@@ -197,6 +203,11 @@ EVENTS: dict[str, Topic] = {
 }
 
 STATES = ("connecting", "asleep", "idle", "listening", "hearing", "thinking", "speaking", "muted", "offline", "failed")
+
+
+def may_begin_topic(prefix: bytes) -> bool:
+    """Whether events can begin so: a subscription to what will never come would only cost memory."""
+    return any(name.encode().startswith(prefix) for name in EVENTS)
 
 
 class Request(NamedTuple):

@@ -1,4 +1,4 @@
-"""Who may come in to a bound socket, and how many."""
+"""Who may come in to a bound socket, and how many: `Door` counts, `Doorman` asks who comes from another machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import zmq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from voiced.bus import Bus
+
+
+_FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 
 
 class Door:
@@ -23,7 +26,8 @@ class Door:
     """
 
     def __init__(self, bus: Bus, bound: zmq.Socket[bytes], most: int) -> None:
-        self.monitor = bus.monitor(bound, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        #: Readable when somebody came or went.
+        self.socket = bus.monitor(bound, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.most = most
         #: There were too many, and are still more than half of that.
         self.crowded = False
@@ -36,7 +40,7 @@ class Door:
     def look(self) -> bool:
         """Takes in who came and went; whether `crowded` changed."""
         was = self.crowded
-        for event, descriptor in self._told():
+        for event, descriptor in _told(self.socket):
             if event == zmq.EVENT_DISCONNECTED:
                 self._inside.discard(descriptor)
                 continue
@@ -53,14 +57,53 @@ class Door:
         for descriptor in self._inside:
             _hang_up(descriptor)
 
-    def _told(self) -> Iterator[tuple[int, int]]:
-        """Kind and descriptor, as zmq_socket_monitor(3) packs them."""
+
+class Doorman:
+    """Lets in from abroad whose key is known. `knows` gives the name of a public key, "" for a stranger's; it gets the address, too.
+
+    The protocol is ZeroMQ's RFC 27; libzmq asks for each connection, and takes no message of it before the answer.
+    """
+
+    def __init__(self, bus: Bus, knows: Callable[[bytes, str], str]) -> None:
+        self.socket = bus.doorkeeper()
+        self._knows = knows
+
+    def look(self) -> None:
+        """Answers those who wait outside."""
         while True:
             try:
-                packed = self.monitor.recv_multipart(zmq.DONTWAIT)[0]
+                version, number, _, address, _, mechanism, *credentials = self.socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            yield int.from_bytes(packed[:2], sys.byteorder), int.from_bytes(packed[2:6], sys.byteorder)
+            name = self._knows(credentials[0], address.decode(errors="replace")) if mechanism == b"CURVE" else ""
+            status = (b"200", b"OK") if name else (b"400", b"unknown key")
+            self.socket.send_multipart((version, number, *status, name.encode(), b""))
+
+
+class Handshakes:
+    """What became of a client's tries to be let in abroad."""
+
+    def __init__(self, bus: Bus, socket: zmq.Socket[bytes]) -> None:
+        self.socket = bus.monitor(socket, zmq.EVENT_HANDSHAKE_FAILED_AUTH | _FAILED)
+        #: Its doorman does not know our key.
+        self.refused = False
+        #: It is not whom we expect, or went away meanwhile.
+        self.failed = 0
+
+    def look(self) -> None:
+        for event, _ in _told(self.socket):
+            self.refused |= event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            self.failed += event != zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
+
+def _told(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
+    """Kind and value, as zmq_socket_monitor(3) packs them; the value of most is a descriptor."""
+    while True:
+        try:
+            packed = monitor.recv_multipart(zmq.DONTWAIT)[0]
+        except zmq.Again:
+            return
+        yield int.from_bytes(packed[:2], sys.byteorder), int.from_bytes(packed[2:6], sys.byteorder)
 
 
 def _hang_up(descriptor: int) -> None:

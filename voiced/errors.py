@@ -2,10 +2,10 @@
 
     VoicedError
       SettingsError    the user's settings       config_invalid, runtime_dir_unusable, already_running, not_running, device_unknown,
-                                                 key_refused, key_unavailable, url_invalid
+                                                 key_refused, key_unavailable, url_invalid, host_unknown, host_refused
       PeerError        the Realtime server       server_unreachable, model_refused, quota_exhausted, session_refused, protocol_violated
       MachineError     this machine              device_unavailable, device_rate_refused, device_lost, socket_failed,
-                                                 package_missing, resources_short
+                                                 package_missing, resources_short, books_incomplete
       InternalError    us                        internal, child_died
       ControlError     a control request         the codes of the control contract
 
@@ -78,6 +78,22 @@ class UrlInvalid(SettingsError):
     code = "url_invalid"
 
 
+class HostUnknown(SettingsError):
+    """For clients: no daemon or machine of that name is known here."""
+
+    code = "host_unknown"
+    exit_status = 64  # EX_USAGE
+    fatal = False
+
+
+class HostRefused(SettingsError):
+    """For clients: the daemon on another machine does not let us in."""
+
+    code = "host_refused"
+    exit_status = 77  # EX_NOPERM
+    fatal = False
+
+
 class PeerError(VoicedError):
     fault = "server"
     exit_status = 69  # EX_UNAVAILABLE
@@ -143,6 +159,13 @@ class ResourcesShort(MachineError):
     """Memory, descriptors or processes: there may be more in a moment."""
 
     code = "resources_short"
+    fatal = False
+
+
+class BooksIncomplete(MachineError):
+    """What was said, or what it cost, can't be written down or counted; the conversation goes on."""
+
+    code = "books_incomplete"
     fatal = False
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
 from voiced import control
-from voiced.bus import LARGEST_BYTES, EventStream, Requests
+from voiced.bus import LARGEST_BYTES
+from voiced.ends import EventStream, Requests
 from voiced.supervisor.server import ControlServer, EventServer
 
 pytestmark = pytest.mark.system

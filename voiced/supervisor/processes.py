@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voiced.config import Config
+from voiced.keyring import keys_dir
 from voiced.shown import secrets_in
 from voiced.supervisor.policy import Limits
 from voiced.supervisor.provider import Provider, with_model
@@ -13,6 +14,10 @@ from voiced.supervisor.tools import choice, tools
 PUSH_TO_TALK, VOLUME = "push_to_talk", "volume"
 #: Settings that change by themselves while a process runs, and reach it in other ways.
 OF_THE_MOMENT = ("log_level", "muted", VOLUME, PUSH_TO_TALK, "history", "exhausted", "patient")
+
+
+#: A process that the daemon's state does not depend on.
+REMOTE = "remote"
 
 
 class World(NamedTuple):
@@ -65,6 +70,20 @@ def table(provider: Provider) -> tuple[Row, ...]:
     # It loads models when it has begun to serve, in imports that keep the interpreter's lock: 2 s alone on a small
     # machine, more on a busy one. It carries no sound, so it may be silent for longer.
     return (Row("embedded", "voiced.embedded", _embedded, Limits(silent_start_s=60.0, silent_s=20.0)), *rows)
+
+
+def apart(config: Config) -> tuple[Row, ...]:
+    """What runs beside the conversation, which does without it."""
+    return (Row(REMOTE, "voiced.remote", _remote, online=False),) if config["remote.listen"] else ()
+
+
+def _remote(world: World) -> dict[str, Any]:
+    return {
+        "log_level": world.log_level,
+        "listen": world.config["remote.listen"],
+        "admin": world.config["allow.remote_admin"],
+        "keys": keys_dir(),
+    }
 
 
 def _capture(world: World) -> dict[str, Any]:

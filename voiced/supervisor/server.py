@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from voiced import control
-from voiced.bus import Bus, EventStream, Poller, Requests
+from voiced.bus import Bus, Poller
 from voiced.control import Command, Request, RequestRefused
 from voiced.doors import Door
+from voiced.ends import EventStream, Requests
 from voiced.errors import CONTROL_BY_CODE, ControlError, InternalControlError, NotNow, TimedOut, Unavailable
 from voiced.messages import Answer, Order, Refusal
 from voiced.rate import Rate
@@ -163,7 +164,7 @@ class EventServer:
         """Takes new subscriptions. A `status` snapshot is the first thing that those to it get."""
         newcomers = False
         for _ in range(_REQUESTS_AT_ONCE):
-            subscription = self._stream.next(_may_be)
+            subscription = self._stream.next(control.may_begin_topic)
             if subscription is None:
                 break
             count = self._subscribers.get(subscription.topic, 0) + (1 if subscription.wanted else -1)
@@ -214,7 +215,7 @@ class Doors:
         most = min(_MOST_PEERS, (_descriptors() - _OF_OURS) // 4)  # as many again may come in before we look
         self._doors = {"control": Door(bus, requests.socket, most), "events": Door(bus, stream.socket, most)}
         for door in self._doors.values():
-            poller.watch(door.monitor)
+            poller.watch(door.socket)
         self._complain = complain
 
     def look(self) -> None:
@@ -231,8 +232,3 @@ def _descriptors() -> int:
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return most
-
-
-def _may_be(topic: bytes) -> bool:
-    """Whether events can begin so: a subscription to what will never come would only cost memory."""
-    return any(name.encode().startswith(topic) for name in control.EVENTS)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from voiced.control import EVENTS
 from voiced.shown import public
 from voiced.supervisor.policy import State
+from voiced.supervisor.processes import REMOTE
 from voiced.supervisor.provider import Provider
 
 Emission = tuple[str, dict[str, Any]]
@@ -113,7 +114,8 @@ class Status:
     def all_ready(self) -> bool:
         """A session that sleeps by its own will is as ready as it wants to be."""
         asleep = "network" if self._conversation == "asleep" else ""
-        return bool(self._processes) and all(row.state is State.READY or row.name == asleep for row in self._processes.values())
+        needed = [row for row in self._processes.values() if row.name != REMOTE]
+        return bool(needed) and all(row.state is State.READY or row.name == asleep for row in needed)
 
     # news ------------------------------------------------------------------------------------------------------------
 
@@ -257,7 +259,7 @@ class Status:
         return [("state", {"state": self._state, "previous": previous})] if self._state != previous else []
 
     def _composed(self) -> str:
-        states = {process.state for process in self._processes.values()}
+        states = {process.state for process in self._processes.values() if process.name != REMOTE}
         if self._refused or State.GIVEN_UP in states:
             return "failed"
         if self._conversation == "offline":

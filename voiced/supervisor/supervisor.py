@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from voiced import __version__, control
-from voiced.bus import CONTROL, EVENTS, FAMILY, Bus, EventStream, Family, Poller, Requests
+from voiced.bus import CONTROL, EVENTS, FAMILY, Bus, Family, Poller
 from voiced.child import PACE
+from voiced.ends import EventStream, Requests
 from voiced.errors import BY_CODE, ChildDied, InternalControlError, InternalError, NotNow, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Message, Order, Publish, Ready, Refusal
 from voiced.secret import secret_variables
@@ -20,7 +21,7 @@ from voiced.supervisor.household import SELF, Household
 from voiced.supervisor.instruments import Instruments
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import State
-from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World
+from voiced.supervisor.processes import PUSH_TO_TALK, VOLUME, Row, World, apart
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.runtime import RuntimeDirectory
 from voiced.supervisor.server import ControlServer, Doors, EventServer
@@ -99,7 +100,7 @@ class Supervisor:
             self._tell_settings()
             self._instruments.configure(self._settings.now.config)
             self._account(self._books.turn_page(time.time()))
-            self._household.man(self._table(self._settings.now.provider))
+            self._household.man(self._rows())
             while not (self._household.stopping and self._household.gone):
                 asleep_until_s = self._now() + (patience_ms := self._patience_ms()) / 1000
                 woken = self._poller.wait(patience_ms)
@@ -307,9 +308,13 @@ class Supervisor:
             self._household.renew("capture")
         self._account(self._books.configure(config, time.time()))
         self._status_changed = True
-        self._household.man(self._table(provider))
+        self._household.man(self._rows())
         self._household.settle(anew=True)
         self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
+
+    def _rows(self) -> list[Row]:
+        """The processes of the settings of now."""
+        return [*self._table(self._settings.now.provider), *apart(self._settings.now.config)]
 
     def _account(self, emissions: Iterable[Emission]) -> None:
         """What the ledger has to say."""
