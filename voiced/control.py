@@ -164,7 +164,21 @@ class Topic(NamedTuple):
 
 
 #: Of the status map.
-STATUS_FIELDS = ("state", "muted", "mode", "version", "pid", "uptime_s", "session", "processes", "audio", "barge_in", "usage", "events", "troubles")
+STATUS_FIELDS = (
+    "state",
+    "muted",
+    "mode",
+    "version",
+    "pid",
+    "uptime_s",
+    "session",
+    "processes",
+    "audio",
+    "barge_in",
+    "usage",
+    "events",
+    "troubles",
+)
 
 EVENTS: dict[str, Topic] = {
     topic.name: topic
