@@ -95,18 +95,18 @@ def _befall(today: Day, deck: Deck, until_s: float, chance: random.Random) -> li
 def _one(today: Day, fault: Fault, chance: random.Random) -> Outcome:
     stage, talk, listener = today
     confirmed = max(listener.told["user"], default=0)
-    connections = stage.partner.connections
+    current = stage.partner.current
     talk.disturbed = True
     why = ""
     try:
         ended_ns = fault.inject(stage, chance) or time.monotonic_ns()
     except (VoicedError, TimeoutError, OSError) as error:
         why, ended_ns = f"{type(error).__name__}: {error}", time.monotonic_ns()
-    back_s = stage.wait_until_working(ended_ns, connections + fault.reconnects)
+    back_s = stage.wait_until_working(ended_ns, current if fault.reconnects else 0)
     talk.disturbed = False
     if back_s is None:
         raise SystemExit(f"{fault.name}: not back within {PATIENCE_S:g} s\n{stage.status()}\n{stage.daemon.log[-4000:]}")
-    if fault.reconnects and confirmed and not why and not stage.partner.was_told(confirmed, connections + 1, fault.limit_s):
+    if fault.reconnects and confirmed and not why and not stage.partner.was_told(confirmed, current + 1, fault.limit_s):
         why = f"the new session was not told number {confirmed}"
     return Outcome(fault, back_s, why)
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import time
@@ -28,7 +29,7 @@ class Fault(NamedTuple):
     lethal: bool = False
     #: The process that it replaces.
     of: str | None = None
-    #: It takes another connection to work again.
+    #: It takes another connection, or one that was opened beside it, to work again.
     reconnects: bool = False
 
 
@@ -174,6 +175,11 @@ def _deaf(stage: Stage, chance: random.Random) -> None:
     bus.close()
 
 
+def _wipe(stage: Stage, chance: random.Random) -> None:
+    """As who cleans up temporary files does."""
+    shutil.rmtree(stage.daemon.runtime_dir)
+
+
 _CLOSES = ((None, ""), (1001, "session_expired"), (1011, "internal error"), (1012, "restarting"))
 
 FAULTS: tuple[Fault, ...] = (
@@ -196,6 +202,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("orders", _orders),
     Fault("flood of requests", _flood),
     Fault("subscribers who don't read", _deaf),
+    Fault("runtime directory wiped", _wipe),
 )
 
 

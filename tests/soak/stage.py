@@ -93,21 +93,20 @@ class Stage:
     def pids(self) -> dict[str, int]:
         return {row["name"]: row["pid"] for row in self.status()["processes"] if row["pid"]}
 
-    def is_working(self, since_ns: int, connection: int = 0) -> bool:
-        """Whether it listens, is connected (by that connection or a later one), can speak, and its microphone's sound has arrived
-        since then."""
+    def is_working(self, since_ns: int, not_by: int = 0) -> bool:
+        """Whether it listens, is connected (not by that connection), can speak, and its microphone's sound has arrived since then."""
         try:
             status = self.status()
         except VoicedError:
             return False
         ready = all(row["state"] == "ready" for row in status["processes"])
         opened = status["audio"]["capture"]["open"] and status["audio"]["playback"]["open"]
-        connected = status["session"]["connected"] and self.partner.connections >= connection
+        connected = status["session"]["connected"] and self.partner.current != not_by
         return ready and opened and connected and self.partner.sound_ns > since_ns
 
-    def wait_until_working(self, since_ns: int, connection: int) -> float | None:
+    def wait_until_working(self, since_ns: int, not_by: int) -> float | None:
         """Seconds from then until it works; None where it does not."""
-        while not self.is_working(since_ns, connection):
+        while not self.is_working(since_ns, not_by):
             if time.monotonic_ns() - since_ns > PATIENCE_S * 1e9:
                 return None
             time.sleep(_LOOK_S)
