@@ -1,3 +1,4 @@
+from voiced.network.limits import INBOX_MESSAGES
 from voiced.network.link.inbox import Inbox
 
 STARTED = b'{"type":"input_audio_buffer.speech_started","item_id":"u"}'
@@ -29,6 +30,15 @@ def test_a_flood_makes_the_server_wait() -> None:
     inbox = Inbox()
     while not inbox.full:
         inbox.put(bytes(8 << 20))
-    assert len(inbox) == 8
+    assert len(inbox) == 5
     inbox.take()
+    assert not inbox.full
+
+
+def test_a_flood_of_small_ones_does_too() -> None:
+    inbox = Inbox()
+    while not inbox.full:
+        inbox.put(b"")
+    assert len(inbox) == INBOX_MESSAGES
+    inbox.clear()
     assert not inbox.full

@@ -19,6 +19,7 @@ from voiced.errors import ServerUnreachable, VoicedError
 from voiced.messages import MonoNs
 from voiced.network import outputs
 from voiced.network.hello import Phase
+from voiced.network.limits import FRAMES_AT_ONCE, TOLD_AT_ONCE
 from voiced.network.link import connection, uplink
 from voiced.network.link.uplink import Uplink
 from voiced.network.link.wire import Wire
@@ -63,10 +64,10 @@ class Server:
     def hang_up(self, code: int, reason: str) -> None:
         self._socket.sendall(_frame(websocket.ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()))
 
-    def live(self) -> None:
+    def live(self, times: int = 1) -> None:
         """Shows that it is there, or a minute without a word would end the connection."""
         if not self.hung_up:
-            self._socket.sendall(_frame(websocket.ABNF.OPCODE_PONG, b""))
+            self._socket.sendall(_frame(websocket.ABNF.OPCODE_PONG, b"") * times)
 
     def close(self) -> None:
         self._socket.close()
@@ -86,6 +87,7 @@ class Machine:
         self.servers: list[Server] = []
         self.out: list[Output] = []
         self.logged: list[str] = []
+        self.watched: set[int] = set()
         self.asleep_s = 0.0
         monkeypatch.setattr(connection, "Connecting", self._connecting)
         monkeypatch.setattr(uplink, "_time_asleep_ns", lambda: int(self.asleep_s * 1e9))
@@ -105,10 +107,10 @@ class Machine:
         return self.script.now
 
     def watch(self, receiver: int) -> None:
-        pass
+        self.watched.add(receiver)
 
     def forget(self, receiver: int) -> None:
-        pass
+        self.watched.remove(receiver)
 
     def log(self, level: int, line: str) -> None:
         self.logged.append(line)
@@ -332,3 +334,34 @@ def test_only_what_was_lost_is_reconnected(machine: Callable[..., Machine]) -> N
     one.greet(one.servers[-1])
     assert one.script.session.phase is Phase.READY
     assert one.uplink.reconnects == 1
+
+
+def test_a_server_that_makes_us_tell_too_much_is_hung_up_on(machine: Callable[..., Machine]) -> None:
+    one = machine()
+    one.out.clear()
+    for number in range(TOLD_AT_ONCE):
+        if one.servers[0].hung_up:
+            break
+        one.servers[0].say(*(text("response.created", response={"id": f"r{number}_{at}"}) for at in range(5)))
+        one.turn()
+    assert one.servers[0].hung_up
+    reasons = [data["reason"] for data in published(one.out, "session")]
+    assert reasons == ["the server floods us with events; hung up on it"]
+    assert len(published(one.out, "response.started")) <= TOLD_AT_ONCE + 100
+
+
+def test_a_server_that_sends_too_fast_has_to_wait(machine: Callable[..., Machine]) -> None:
+    one = machine()
+    fd = one.servers[0].theirs.fileno()
+    assert fd in one.watched
+    for _ in range(FRAMES_AT_ONCE // 256 + 1):
+        one.servers[0].live(256)
+        one.turn()
+    one.turn()
+    assert fd not in one.watched  # it would wake us for ever
+    due_ns = one.uplink.due_ns(one.now)
+    assert due_ns is not None
+    assert due_ns > one.now
+    one.turn((due_ns - one.now) / MS + 1)
+    assert fd in one.watched
+    assert [line for line in one.logged if "faster than makes sense" in line] == one.logged[-1:]

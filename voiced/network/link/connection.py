@@ -38,7 +38,9 @@ class Link:
         """Whether there is something to do: a handshake that has ended, or something to read."""
         if self.connecting is not None:
             return self.connecting.fd in fds
-        return self.wire is not None and self.wire.ended is None and (self.wire.fd in fds or self.wire.more)
+        if self.wire is None or self.wire.ended is not None or self._held_back:
+            return False
+        return self.wire.fd in fds or self.wire.more
 
     def receive(self, now: MonoNs, most_frames: int | None = None) -> list[bytes]:
         """What the server has sent; nothing for a while where it sends too fast."""
