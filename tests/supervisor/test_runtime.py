@@ -95,6 +95,36 @@ def test_somebody_elses_is_refused(home: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_one_that_anybody_could_replace_is_refused(home: Path, linked: bool) -> None:
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+    way = home / "open"
+    if linked:
+        way = home / "link"
+        way.symlink_to(home / "open")
+    with pytest.raises(RuntimeDirUnusable, match=f"anybody may replace .* chmod o-w {home}/open"), hold(way / "r"):
+        pass
+    assert not (way / "r").exists()
+    (home / "open").chmod(0o1777)  # as /tmp: only its owner may take something away
+    with hold(way / "r"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_nor_one_on_somebody_elses_ground(home: Path) -> None:
+    (home / "theirs").mkdir()
+    os.chown(home / "theirs", 1234, 1234)
+    with (
+        pytest.raises(RuntimeDirUnusable, match="theirs, on the way to the runtime directory, belongs to user 1234"),
+        hold(home / "theirs/r"),
+    ):
+        pass
+    os.chown(home / "theirs", 65534, 65534)  # as root's seems to, in a sandbox
+    with hold(home / "theirs/r"):
+        pass
+
+
 def test_a_symbolic_link_for_a_lock_is_not_followed(home: Path) -> None:
     (home / "lock").symlink_to(home / "precious")
     (home / "precious").write_text("data")

@@ -58,6 +58,7 @@ class RuntimeDirectory:
         os.close(self._lock)
 
     def _make(self) -> None:
+        _check_way(self.path)
         try:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
@@ -104,6 +105,22 @@ def _check(path: Path) -> None:
         raise RuntimeDirUnusable(f"the runtime directory {path} belongs to user {found.st_uid}, not to you; set VOICED_RUNTIME_DIR")
     if found.st_mode & 0o077:
         raise RuntimeDirUnusable(f"others may enter the runtime directory {path}; run: chmod 700 {path}")
+
+
+def _check_way(path: Path) -> None:
+    """Who may write to a directory on the way can put another in the place of ours, whatever mode that has."""
+    on_the_way = {*path.absolute().parents, *path.resolve().parents}
+    for each in sorted(each for each in on_the_way if os.path.lexists(each)):
+        found = each.lstat()
+        if found.st_uid not in (0, os.geteuid(), _unmapped_uid()):
+            raise RuntimeDirUnusable(f"{each}, on the way to the runtime directory, belongs to user {found.st_uid}; set VOICED_RUNTIME_DIR")
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise RuntimeDirUnusable(f"anybody may replace the runtime directory {path}; run: chmod o-w {each}, or set VOICED_RUNTIME_DIR")
+
+
+def _unmapped_uid() -> int:
+    """Whom everything seems to belong to, in a sandbox, that is root's or another user's outside (user_namespaces(7))."""
+    return int(Path("/proc/sys/kernel/overflowuid").read_bytes())
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
