@@ -437,3 +437,18 @@ def test_what_would_hold_us_up_is_no_configuration(tmp_path: Path) -> None:
             load(path, {})
         (problem,) = problems(tmp_path, f"realtime.instructions_file = '{path}'")
         assert why in problem
+
+
+@pytest.mark.parametrize(
+    "where", ["", "127.0.0.1:9780", "localhost:1", "[::1]:9780", "127.8.9.1:65535", "unix:/run/user/7/metrics", "unix:~/metrics"]
+)
+def test_metrics_stay_on_this_machine(tmp_path: Path, where: str) -> None:
+    assert loaded(tmp_path, f'[metrics]\nlisten = "{where}"')["metrics.listen"] == where
+
+
+@pytest.mark.parametrize(
+    "where", ["0.0.0.0:9780", ":9780", "9780", "[::]:9780", "192.168.1.2:9780", "kitchen:9780", "127.0.0.1", "127.0.0.1:0", "unix:metrics"]
+)
+def test_metrics_for_others_are_refused(tmp_path: Path, where: str) -> None:
+    [problem] = problems(tmp_path, f'[metrics]\nlisten = "{where}"')
+    assert "metrics.listen must be 127.0.0.1:PORT or unix:/PATH: metrics tell when you talk, and stay on this machine" in problem
