@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.scripted_server import BYTES_PER_MS
 from tests.soak.faults import FAULTS, Deck, Fault
 from tests.soak.stage import PATIENCE_S, Day, Held, day
 from tests.soak.talk import written
@@ -42,6 +43,25 @@ class Outcome(NamedTuple):
         return not self.why and self.back_s is not None and self.back_s <= self.fault.limit_s
 
 
+class Calm:
+    """The pauses between the faults, in which all of the microphone's sound should reach the server; what is on its way at either end
+    of a pause, some 40 ms, makes up for itself over many."""
+
+    def __init__(self, today: Day) -> None:
+        self._partner = today.stage.partner
+        self._lasted_s = self._sound_s = 0.0
+
+    def pause(self, seconds: float) -> None:
+        since_s, before = time.monotonic(), self._partner.sound_bytes
+        time.sleep(seconds)
+        self._lasted_s += time.monotonic() - since_s
+        self._sound_s += (self._partner.sound_bytes - before) / BYTES_PER_MS / 1000
+
+    @property
+    def arrived(self) -> float:
+        return self._sound_s / self._lasted_s if self._lasted_s else 0.0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="A day of voiced in minutes, with faults at random.")
     parser.add_argument("--minutes", type=float, default=30.0)
@@ -66,23 +86,24 @@ def _live(today: Day, among: tuple[Fault, ...], length_s: float, chance: random.
     time.sleep(_SETTLES_S)
     morning = today.stage.held()
     supervisor = today.stage.pids()["supervisor"]
-    outcomes = _befall(today, Deck(among, chance), since_s + length_s * _LETHAL_PART, chance)
+    calm = Calm(today)
+    outcomes = _befall(today, calm, Deck(among, chance), since_s + length_s * _LETHAL_PART, chance)
     time.sleep(_SETTLES_S)
     if today.stage.pids()["supervisor"] != supervisor:
         morning["supervisor"] = today.stage.held()["supervisor"]
     noon = today.stage.held() | {"supervisor": morning["supervisor"]}
-    outcomes += _befall(today, Deck(tuple(fault for fault in among if not fault.lethal), chance), since_s + length_s, chance)
+    outcomes += _befall(today, calm, Deck(tuple(fault for fault in among if not fault.lethal), chance), since_s + length_s, chance)
     time.sleep(_SETTLES_S)
     evening = today.stage.held()
     today.talk.over = True
     today.talk.join()
-    return _tell(today, outcomes, noon, evening, length_s)
+    return _tell(today, calm, outcomes, noon, evening, length_s)
 
 
-def _befall(today: Day, deck: Deck, until_s: float, chance: random.Random) -> list[Outcome]:
+def _befall(today: Day, calm: Calm, deck: Deck, until_s: float, chance: random.Random) -> list[Outcome]:
     outcomes: list[Outcome] = []
     while time.monotonic() < until_s:
-        time.sleep(chance.uniform(*_PAUSE_S))
+        calm.pause(chance.uniform(*_PAUSE_S))
         if (fault := deck.draw(time.monotonic())) is None:
             continue
         outcomes.append(outcome := _one(today, fault, chance))
@@ -111,7 +132,7 @@ def _one(today: Day, fault: Fault, chance: random.Random) -> Outcome:
     return Outcome(fault, back_s, why)
 
 
-def _tell(today: Day, outcomes: list[Outcome], before: dict[str, Held], after: dict[str, Held], length_s: float) -> int:
+def _tell(today: Day, calm: Calm, outcomes: list[Outcome], before: dict[str, Held], after: dict[str, Held], length_s: float) -> int:
     print(f"\n{'fault':<34} {'injected':>8} {'survived':>8} {'median':>7} {'worst':>7} {'limit':>6}")
     for fault in FAULTS:
         own = [outcome for outcome in outcomes if outcome.fault is fault]
@@ -129,6 +150,7 @@ def _tell(today: Day, outcomes: list[Outcome], before: dict[str, Held], after: d
     print(f"\n{turns} turns in {length_s / 60:g} minutes, {turns - answered} answers interrupted; {today.talk.said_again} times a turn was")
     print("said again because of a fault")
     print(f"words lost: {len(lost) * _WORDS_OF_A_TURN}" + (f" (turns {lost[:10]})" if lost else ""))
+    print(f"sound of the microphone that reached the server between the faults: {calm.arrived:.1%}")
     grown = _tell_growth(before, after)
     log = today.stage.daemon.log
     bugs = [line for line in log.splitlines() if "a bug in" in line or "Traceback" in line]

@@ -207,7 +207,7 @@ FAULTS: tuple[Fault, ...] = (
 
 
 class Deck:
-    """Faults in an order by chance, each once before any comes again; one that may not be just now waits for its turn."""
+    """Faults in an order by chance, each once before any comes again; only those that may not be just now are overtaken."""
 
     def __init__(self, among: tuple[Fault, ...], chance: random.Random) -> None:
         self._among, self._chance = among, chance
@@ -216,15 +216,19 @@ class Deck:
         self._replaced_s = dict.fromkeys(PROCESSES, float("-inf"))
 
     def draw(self, now_s: float) -> Fault | None:
-        """None where each that is left has to wait."""
-        self._cards = self._cards or self._chance.sample(self._among, len(self._among))
-        for fault in self._cards:
-            if fault.of is None or now_s - self._replaced_s[fault.of] > _STABLE_S:
-                self._cards.remove(fault)
-                if fault.of is not None:
-                    self._replaced_s[fault.of] = now_s
-                return fault
-        return None
+        """None where each has to wait."""
+
+        def may_be(fault: Fault) -> bool:
+            return fault.of is None or now_s - self._replaced_s[fault.of] > _STABLE_S
+
+        if any(map(may_be, self._among)) and not any(map(may_be, self._cards)):
+            self._cards += self._chance.sample(self._among, len(self._among))
+        fault = next(filter(may_be, self._cards), None)
+        if fault is not None:
+            self._cards.remove(fault)
+            if fault.of is not None:
+                self._replaced_s[fault.of] = now_s
+        return fault
 
 
 def _until(happened: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:

@@ -33,6 +33,7 @@ class Partner(ScriptedServer):
 
     def __init__(self, manner: Manner) -> None:
         self.sound_ns = 0
+        self.sound_bytes = 0
         self.current = 0
         self._answering = threading.local()  # whom this thread answers
         super().__init__(manner)
@@ -41,6 +42,7 @@ class Partner(ScriptedServer):
         self._answering.connection = received.connection
         if isinstance(received.event, events.InputAudioAppend):
             self.sound_ns, self.current = received.mono_ns, received.connection
+            self.sound_bytes += len(received.event.audio)
         else:
             super()._take(received)
         if isinstance(received.event, events.ResponseCreate):
