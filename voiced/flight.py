@@ -99,10 +99,14 @@ def lines(rings: Mapping[str, bytes], now_ns: int, span_s: float = 30.0) -> Iter
 
 
 def shared() -> tuple[Ring, int]:
-    """A ring, and the descriptor by which a child gets it."""
+    """A ring, and the descriptor by which a child gets it. Raises OSError where there is no memory or descriptor left."""
     descriptor = os.memfd_create("voiced-flight", os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, _RECORDS * _RECORD.size)
-    return Ring(descriptor), descriptor
+    try:
+        os.ftruncate(descriptor, _RECORDS * _RECORD.size)
+        return Ring(descriptor), descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def record(environment: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 import os
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_few_files_are_kept_the_newest(home: Path) -> None:
 
 def test_without_a_directory_nothing_is_written() -> None:
     assert Writer(None).write("capture", 100.0) is None
+
+
+def test_where_no_thread_can_be_started_all_else_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = Writer(home)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert writer.write("capture", 100.0) is None
 
 
 def test_a_disk_that_refuses_is_told_of(home: Path) -> None:

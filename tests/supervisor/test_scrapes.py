@@ -216,6 +216,16 @@ def test_noise_from_all_sides_ends_nothing(loop: Loop, port: int) -> None:
         assert answer(loop, client)[0] == "HTTP/1.1 200 OK"
 
 
+def test_a_bug_in_the_metrics_costs_one_answer(loop: Loop, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> str:
+        raise KeyError("session")
+
+    monkeypatch.setattr(loop.scrapes, "_text", broken)
+    with connected(port) as client:
+        assert answer(loop, client)[0] == "HTTP/1.1 500 Internal Server Error"
+    assert loop.complaints == ["a bug in voiced, in its metrics: KeyError: 'session'; please report this"]
+
+
 def test_a_port_that_is_taken_is_told_and_costs_nothing_else(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         loop = Loop(f"127.0.0.1:{port}")

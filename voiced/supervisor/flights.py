@@ -34,7 +34,11 @@ class Flights:
         path = self._directory / f"flight-{time.strftime('%Y-%m-%dT%H-%M-%S')}-{name}.txt"
         copies = {who: ring.copy() for who, ring in rings.items()}
         self._writing = threading.Thread(target=self._write, args=(path, why, copies, time.monotonic_ns()), name="flight", daemon=True)
-        self._writing.start()
+        try:
+            self._writing.start()
+        except RuntimeError:  # no thread or memory is left; that may be what it died of
+            self._writing = None
+            return None
         return path
 
     def wait(self) -> None:

@@ -133,11 +133,18 @@ class Scrapes:
         visitor.head += piece
         visitor.pieces += 1
         if _END_OF_HEAD in visitor.head:
-            visitor.answer = _response(_parsed(visitor.head), self._where, self._text)
+            visitor.answer = self._answered(_parsed(visitor.head))
             self._poller.forget(visitor.connection.fileno())
             self._poller.watch(visitor.connection.fileno(), writable=True)
         elif not piece or visitor.pieces >= _MOST_PIECES:
             self._leave(visitor)
+
+    def _answered(self, request: _Request) -> bytes:
+        try:
+            return _response(request, self._where, self._text)
+        except Exception as error:  # the fence: a bug of ours costs one visitor his answer, not everybody the daemon
+            self._complain(f"a bug in voiced, in its metrics: {type(error).__name__}: {error}; please report this")
+            return _answer("500 Internal Server Error", "a bug in voiced; its log says more\n")
 
     def _write(self, visitor: _Visitor) -> None:
         visitor.answer = visitor.answer[visitor.connection.send(visitor.answer) :]
