@@ -13,8 +13,10 @@ from typing import NamedTuple
 from tests.soak.stage import PATIENCE_S, PROCESSES, Stage, is_alive
 from voiced.bus import CONTROL, EVENTS, Bus
 
-#: One that dies again and again without having run for so long is given up (voiced.supervisor.policy.Limits).
-_STABLE_S = 21.0
+_CONNECTION = "connection"
+#: A process that dies again and again without having run for so long is given up (voiced.supervisor.policy.Limits); a connection
+#: that is lost sooner makes the next delay grow (voiced.network.link.reconnect).
+_RESTS_S = {**dict.fromkeys(PROCESSES, 21.0), _CONNECTION: 5.5}
 _LOOK_S = 0.01
 _NETWORK = "network"
 _GARBAGE = (b"", b"\xc1", b"{}", b"\x81\xa3cmd\xa4ping", b"\x81\xa3cmd" + b"\xdb\xff\xff\xff\xff", b"\x91" * 4000, os.urandom(512))
@@ -27,7 +29,7 @@ class Fault(NamedTuple):
     inject: Callable[[Stage, random.Random], int | None]
     limit_s: float = 2.0
     lethal: bool = False
-    #: The process that it replaces.
+    #: The process that it replaces, or the connection that it ends.
     of: str | None = None
     #: It takes another connection, or one that was opened beside it, to work again.
     reconnects: bool = False
@@ -188,12 +190,15 @@ FAULTS: tuple[Fault, ...] = (
     *(Fault(f"{name} stopped for a moment", partial(_pause, name)) for name in (*PROCESSES, "supervisor")),
     *(Fault(f"voicectl restart {name}", partial(_restart, name), lethal=True, of=name, reconnects=name == _NETWORK) for name in PROCESSES),
     Fault("supervisor killed", _kill_supervisor, lethal=True, reconnects=True),
-    Fault("server restarted", _restart_server, reconnects=True),
-    *(Fault(f"server hangs up ({code or 'FIN'})", partial(_hang_up, code, reason), reconnects=True) for code, reason in _CLOSES),
-    Fault("connection reset", _reset, reconnects=True),
+    Fault("server restarted", _restart_server, of=_CONNECTION, reconnects=True),
+    *(
+        Fault(f"server hangs up ({code or 'FIN'})", partial(_hang_up, code, reason), of=_CONNECTION, reconnects=True)
+        for code, reason in _CLOSES
+    ),
+    Fault("connection reset", _reset, of=_CONNECTION, reconnects=True),
     Fault("network stalls", _stall),
     # Nothing tells voiced that the network is back; its next attempt may be as far away as it was gone for.
-    Fault("network away for seconds", _outage, limit_s=12.0, reconnects=True),
+    Fault("network away for seconds", _outage, limit_s=12.0, of=_CONNECTION, reconnects=True),
     Fault("sound server restarted", _restart_sound, lethal=True),
     Fault("mute, unmute", _mute),
     Fault("push-to-talk", _talk),
@@ -212,14 +217,13 @@ class Deck:
     def __init__(self, among: tuple[Fault, ...], chance: random.Random) -> None:
         self._among, self._chance = among, chance
         self._cards: list[Fault] = []
-        #: When a process was last replaced: one that never runs for long is given up, as it should be.
-        self._replaced_s = dict.fromkeys(PROCESSES, float("-inf"))
+        self._befallen_s = dict.fromkeys(_RESTS_S, float("-inf"))
 
     def draw(self, now_s: float) -> Fault | None:
         """None where each has to wait."""
 
         def may_be(fault: Fault) -> bool:
-            return fault.of is None or now_s - self._replaced_s[fault.of] > _STABLE_S
+            return fault.of is None or now_s - self._befallen_s[fault.of] > _RESTS_S[fault.of]
 
         if any(map(may_be, self._among)) and not any(map(may_be, self._cards)):
             self._cards += self._chance.sample(self._among, len(self._among))
@@ -227,7 +231,7 @@ class Deck:
         if fault is not None:
             self._cards.remove(fault)
             if fault.of is not None:
-                self._replaced_s[fault.of] = now_s
+                self._befallen_s[fault.of] = now_s
         return fault
 
 
