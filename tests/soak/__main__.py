@@ -26,7 +26,7 @@ _WORDS_OF_A_TURN = 12
 _SETTLES_S = 20.0
 #: Between two faults.
 _PAUSE_S = (0.5, 4.0)
-#: The part of the day in which processes are replaced; of what they hold, only one that lives on can tell.
+#: The part of the day in which processes are replaced, after which those that live on tell whether they hold ever more.
 _LETHAL_PART = 0.6
 _GROWTH_KIB = 1024
 
@@ -91,7 +91,9 @@ def _live(today: Day, among: tuple[Fault, ...], length_s: float, chance: random.
     time.sleep(_SETTLES_S)
     if today.stage.pids()["supervisor"] != supervisor:
         morning["supervisor"] = today.stage.held()["supervisor"]
-    noon = today.stage.held() | {"supervisor": morning["supervisor"]}
+    noon = today.stage.held()
+    # The supervisor's memory is that of the whole day.
+    noon["supervisor"] = noon["supervisor"]._replace(anonymous_kib=morning["supervisor"].anonymous_kib)
     outcomes += _befall(today, calm, Deck(tuple(fault for fault in among if not fault.lethal), chance), since_s + length_s, chance)
     time.sleep(_SETTLES_S)
     evening = today.stage.held()

@@ -23,7 +23,8 @@ _GARBAGE = (b"", b"\xc1", b"{}", b"\x81\xa3cmd\xa4ping", b"\x81\xa3cmd" + b"\xdb
 
 
 class Fault(NamedTuple):
-    """`inject` returns at the end of the cause; what it returns is when that was, if earlier. `lethal`: processes are replaced."""
+    """`inject` returns at the end of the cause; what it returns is when that was, if earlier. `lethal`: what processes hold after it
+    can't be compared with before."""
 
     name: str
     inject: Callable[[Stage, random.Random], int | None]
@@ -207,7 +208,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("orders", _orders),
     Fault("flood of requests", _flood),
     Fault("subscribers who don't read", _deaf),
-    Fault("runtime directory wiped", _wipe),
+    # Each time leaves the sockets that nobody finds any more open: libzmq closes none without hanging up on all who came by it.
+    Fault("runtime directory wiped", _wipe, lethal=True),
 )
 
 
