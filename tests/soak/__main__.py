@@ -3,8 +3,8 @@
     python -m tests.soak [--minutes 30] [--seed N] [--only WORD] [--log FILE]
 
 The same seed brings the same faults in the same order. At the end there is a table: what was done to it, how soon all worked
-again, which words were lost, and what the processes hold beyond what they held at noon, from when on none of them was replaced. Exit status 1 where
-anything is not as it should be.
+again, which words were lost, and what the processes hold beyond what they held at noon, from when on none of them was
+replaced. Exit status 1 where anything is not as it should be.
 """
 
 import argparse
