@@ -23,7 +23,7 @@ class Framer:
         self._kept = b""
 
     def feed(self, pcm: bytes, captured_ns: MonoNs) -> list[tuple[MonoNs, bytes]]:
-        """The whole frames that this sound completes, each with when its last sample was captured; `captured_ns` is that of the last here."""
+        """The whole frames that this sound completes, each with when its last sample was captured; `captured_ns` is the sound's own."""
         self._kept += self._convert(pcm)
         count = len(self._kept) // self.frame_bytes
         frames = [

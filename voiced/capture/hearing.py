@@ -6,7 +6,6 @@ No clock, no socket: time comes with the frames, the far end from playback's mes
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voiced.audio.echo.canceller import Canceller
 from voiced.audio.echo.interface import RATE_HZ, Decision, Samples
@@ -107,5 +106,8 @@ def _samples(pcm: bytes) -> Samples:
 
 
 def _pcm(samples: Samples) -> bytes:
-    whole: NDArray[np.int16] = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
-    return whole.tobytes()
+    whole = samples * np.float32(_FULL_SCALE)
+    np.rint(whole, out=whole)
+    np.minimum(whole, _FULL_SCALE - 1, out=whole)  # np.clip takes twice as long
+    np.maximum(whole, -_FULL_SCALE, out=whole)
+    return whole.astype("<i2").tobytes()

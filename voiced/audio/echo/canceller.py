@@ -13,7 +13,7 @@ from voiced.audio.echo.evidence import Evidence
 from voiced.audio.echo.far import BLOCK, PAST
 from voiced.audio.echo.interface import PIECE, RATE_HZ, WINDOW, Cancelled, Decision, Facts, Samples
 from voiced.audio.echo.linear import Linear
-from voiced.audio.echo.wire import Aec3, Wire
+from voiced.audio.echo.wire import Aec3, Wire, Wired
 from voiced.audio.silero import Silero, together
 
 #: The echo counts as known from here on.
@@ -63,18 +63,24 @@ class Canceller:
         self._unjudged: deque[_Past] = deque()
         # Frames of 10 ms wait for their block: the sound has to begin that much late.
         waiting = BLOCK - PIECE if frame % BLOCK else 0
+        self._whole = frame == BLOCK
         #: Samples by which `sound` and `clear` are behind what came in.
         self.delay = self._wire.delay + waiting
         self._heard: Samples = np.zeros((2, 0), np.float32)
         self._out: Samples = np.zeros((2, waiting), np.float32)
 
     def process(self, near: Samples, far: Samples) -> Cancelled:
-        """Equal lengths, a multiple of 160. The far end must precede its echo, and be exact zeros where nothing plays."""
+        """Equal lengths, those of a frame. The far end must precede its echo, and be exact zeros where nothing plays."""
+        if self._whole:
+            wired, decisions = self._block(near, far)
+            return Cancelled(*wired, decisions)
         self._heard = np.concatenate((self._heard, (near, far)), axis=1)
-        decisions: list[Decision] = []
+        decisions = []
         while self._heard.shape[1] >= BLOCK:
             block, self._heard = self._heard[:, :BLOCK], self._heard[:, BLOCK:]
-            decisions += self._block(block[0], block[1])
+            wired, decided = self._block(block[0], block[1])
+            self._out = np.concatenate((self._out, wired), axis=1)
+            decisions += decided
         out, self._out = self._out[:, : len(near)], self._out[:, len(near) :]
         return Cancelled(out[0], out[1], decisions)
 
@@ -91,7 +97,7 @@ class Canceller:
             delay_ms += self._aligner.held * 1000 / RATE_HZ
         return Facts(erle_db, delay_ms, self._linear.drift_ppm, known)
 
-    def _block(self, near: Samples, far: Samples) -> list[Decision]:
+    def _block(self, near: Samples, far: Samples) -> tuple[Wired, list[Decision]]:
         near = _sane(near)
         far = self._hold(near, _sane(far))
         jumps = self._linear.jumps
@@ -101,9 +107,7 @@ class Canceller:
         self._windowed += BLOCK
         strict, decisions = self._judged(near, left, echo, far)
         self._last = decisions[-1] if decisions else self._last
-        wired = self._wire.process(strict, left, echo, self._last.speech)
-        self._out = np.concatenate((self._out, (wired.sound, wired.clear)), axis=1)
-        return decisions
+        return self._wire.process(strict, left, echo, self._last.speech), decisions
 
     def _hold(self, near: Samples, far: Samples) -> Samples:
         """The far end, held back; by how much more than so far, the linear canceller needn't learn."""
