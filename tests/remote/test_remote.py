@@ -238,6 +238,8 @@ def test_a_port_that_is_taken_keeps_nobody_from_talking(home: Path) -> None:
 def test_a_damaged_list_lets_nobody_in(home: Path, desk: Path) -> None:
     with kitchen_running(home) as kitchen:
         kitchen.allow("desk", desk)
+        with voicectl.Client(host="kitchen", timeout_s=8.0) as client:
+            client.ping()
         with (home / "voiced/keys/allowed").open("a") as file:
             file.write("half a li")
         with pytest.raises(HostRefused), voicectl.Client(host="kitchen") as client:

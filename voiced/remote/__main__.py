@@ -1,6 +1,7 @@
 """The remote process: wiring and the poll loop. It needs no device, and what keeps it from its port must keep nobody from theirs:
 it says so and tries again."""
 
+import os
 import resource
 import sys
 import time
@@ -18,6 +19,8 @@ _INFO, _WARNING = 20, 30  # logging's numbers, without its import
 #: What an attack may use up: two sockets' peers and as many again before we look; and memory, far above what they may need.
 _DESCRIPTORS = 4 * MOST_PEERS + 100
 _MEMORY = 512 << 20
+#: A handshake costs computing, and strangers may ask for as many as they like: sound and conversation go first.
+_NICE = 10
 _TRY_AGAIN_S = 2.0
 _LOOK_AT_KEYS_S = 1.0
 
@@ -30,6 +33,7 @@ def _remote(child: Child) -> None:
     for limit, most in ((resource.RLIMIT_NOFILE, _DESCRIPTORS), (resource.RLIMIT_DATA, _MEMORY)):
         _, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
+    os.nice(_NICE)
     _Process(child).live()
 
 
@@ -64,6 +68,8 @@ class _Process:
                     _WARNING, f"{MOST_PEERS} connections from other machines: " + ("more are sent away" if full else "more may come again")
                 )
             child.beat(self._figures, now_ns())
+        if self._relay is not None:
+            self._relay.close()
 
     def _figures(self) -> dict[str, Any]:
         relay = self._relay

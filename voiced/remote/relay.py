@@ -1,7 +1,9 @@
 """Passes requests on to the daemon and answers back, subscriptions up and events down."""
 
+import time
+
 from voiced import control
-from voiced.bus import CONTROL, EVENTS, Abroad, Bus
+from voiced.bus import CONTROL, EVENTS, Abroad, Bus, Poller
 from voiced.doors import Door
 from voiced.ends import EventStream, Feed, Guests, Upstream
 from voiced.errors import Unavailable
@@ -11,6 +13,7 @@ from voiced.remote.admission import Requests
 #: Connections to either socket; each costs a descriptor and some 60 KiB.
 MOST_PEERS = 64
 _AT_ONCE = 64
+_LAST_ANSWERS_S = 0.2
 
 
 class Relay:
@@ -30,6 +33,7 @@ class Relay:
         #: The daemon greets who subscribes to `status`. `feed` is one subscriber for all, so this one subscribes anew for each.
         self._greeted = Feed(bus.connect(EVENTS, topics=()))
         self._wanted: dict[bytes, int] = {}
+        self._owed = 0  # answers that the daemon has not given yet
         self.missed = 0
         self.doors = (Door(bus, front, MOST_PEERS), Door(bus, desk, MOST_PEERS))
         self.ends = (self.guests, self.desk, self.daemon, self.feed, self._greeted, *self.doors)
@@ -38,10 +42,7 @@ class Relay:
         """Passes on what waits; whether one of the doors became crowded, or is no more."""
         changed = [door.look() for door in self.doors]
         self._take_requests(now_s)
-        for _ in range(_AT_ONCE):
-            if (answer := self.daemon.next()) is None:
-                break
-            self.guests.reply(*answer)
+        self._take_answers()
         self._take_subscriptions()
         for _ in range(_AT_ONCE):
             if (event := self.feed.next()) is None:
@@ -51,16 +52,33 @@ class Relay:
             pass  # `feed` has the same
         return any(changed)
 
+    def close(self) -> None:
+        """Sends the answers that are still owed, that to `shutdown` among them, and hangs up."""
+        poller, until_s = Poller(), time.monotonic() + _LAST_ANSWERS_S
+        poller.watch(self.daemon.socket)
+        while self._owed and (left_s := until_s - time.monotonic()) > 0:
+            poller.wait(left_s * 1000)
+            self._take_answers()
+        self.guests.socket.close(linger=round(_LAST_ANSWERS_S * 1000))
+
+    def _take_answers(self) -> None:
+        for _ in range(_AT_ONCE):
+            if (answer := self.daemon.next()) is None:
+                return
+            self._owed = max(0, self._owed - 1)
+            self.guests.reply(*answer)
+
     def _take_requests(self, now_s: float) -> None:
         for _ in range(_AT_ONCE):
             if (arrived := self.guests.next()) is None:
                 return
             envelope, body, name = arrived
             refusal = self._requests.refusal(body, name, now_s)
-            if refusal is None and not self.daemon.send(envelope, body):
-                refusal = control.pack_refusal(control.parse_request(body).id, Unavailable("voiced is too busy; try again"))
-            if refusal is not None:
-                self.guests.reply(envelope, refusal)
+            if refusal is None and self.daemon.send(envelope, body):
+                self._owed += 1
+                continue
+            busy = Unavailable("voiced is too busy; try again")
+            self.guests.reply(envelope, refusal or control.pack_refusal(control.parse_request(body).id, busy))
 
     def _take_subscriptions(self) -> None:
         greet = False
