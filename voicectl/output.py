@@ -133,6 +133,7 @@ def _status(status: Result) -> Iterator[str]:
         ("barge-in", _barge_in(barge_in)),
         ("usage", _spent(status["usage"])),
         ("daemon", f"voiced {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
+        *(("trouble", trouble) for trouble in status.get("troubles", ())),
         *((f"  {process['name']}", _process(process)) for process in status["processes"]),
     ]
     for name, text in rows:
@@ -218,10 +219,11 @@ def _usage(usage: Result) -> Iterator[str]:
 
 
 def _process(process: Result) -> str:
+    restarts = _count(process["restarts"], "restart") + (f": {process['reason']}" if process.get("reason") else "")
     if process["pid"] is None:
-        return f"{process['state']}" + _count(process["restarts"], "restart")
+        return f"{process['state']}{restarts}"
     figures = f"pid {process['pid']}, {process['rss_kib'] / 1024:.0f} MiB, {process['cpu_s']:.1f} s CPU"
-    return f"{process['state']:<9} {figures}" + _count(process["restarts"], "restart")
+    return f"{process['state']:<9} {figures}{restarts}"
 
 
 def _devices(result: Result) -> Iterator[str]:

@@ -75,6 +75,11 @@ def guarded(action: Callable[[], int]) -> int:
     except Exception as error:  # the last fence
         if os.environ.get("VOICED_LOG__LEVEL") == "debug":
             raise
+        from voiced.child import shortage
+
+        if (short := shortage(error)) is not None:
+            print(f"voiced: {short.message}", file=sys.stderr)
+            return short.exit_status
         what = harmless(f"{type(error).__name__}: {error}")
         print(
             f"voiced: a bug in voiced: {what}; please report it with what VOICED_LOG__LEVEL=debug shows",

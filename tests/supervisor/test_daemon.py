@@ -111,15 +111,22 @@ def test_mute_outlives_the_capture_process(home: Path) -> None:
 
 
 def test_a_child_that_dies_again_and_again_is_given_up(home: Path) -> None:
-    with daemon(home) as running, running.wait_until_ready().client() as client, client.events("process", "state") as events:
+    """And says so loudly: in the log, by an event (which an earcon is bound to), in status, with the reason and the way out."""
+    way_out = "given up after 3 restarts: killed by SIGKILL; mend it, then `voicectl restart playback`"
+    with daemon(home) as running, running.wait_until_ready().client() as client, client.events("process", "state", "error") as events:
         for _ in range(4):
             os.kill(running.children()["playback"], signal.SIGKILL)
             until(lambda: running.row("playback")["state"] in ("ready", "given_up"), "playback ready or given up")
-            while (event := events.next(5)) is not None and event.data["state"] not in ("ready", "given_up"):
+            while (event := events.next(5)) is not None and event.data.get("state") not in ("ready", "given_up"):
                 pass
         assert running.row("playback")["state"] == "given_up"
+        assert running.row("playback")["reason"] == "killed by SIGKILL"
         assert client.status()["state"] == "failed"
-        assert "given up after 3 restarts: killed by SIGKILL; mend it, then `voicectl restart playback`" in running.log()
+        assert way_out in running.log()
+        while (event := events.next(5)) is not None and event.topic != "error":
+            pass
+        assert event is not None
+        assert event.data == {"code": "child_died", "message": f"the playback process is {way_out}", "fatal": True}
         assert client.mute(), "the rest goes on"
         client.restart("playback")
         until(lambda: running.row("playback")["state"] == "ready", "a new life")

@@ -1,6 +1,9 @@
 """The household where the order of things matters that real processes decide by chance; the rest is in test_daemon and test_live."""
 
+import errno
 import io
+import os
+import time
 from typing import Any, cast
 
 import pytest
@@ -67,6 +70,7 @@ class FakeHead:
 
     def __init__(self) -> None:
         self.gone: list[str] = []
+        self.deaths: list[str] = []
 
     def world(self) -> World:
         config = Config({"realtime.language": self.language}, "test")
@@ -79,7 +83,7 @@ class FakeHead:
         pass
 
     def died(self, member: Member, reason: str) -> None:
-        pass
+        self.deaths.append(reason)
 
     def dismissed(self, member: Member) -> None:
         self.gone.append(member.name)
@@ -104,6 +108,23 @@ class Home:
 def home(monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr(member, "Spawned", FakeChild)
     return Home()
+
+
+def test_one_that_can_not_be_started_is_tried_again_for_as_long_as_it_takes(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(module: str, env: object) -> FakeChild:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(member, "Spawned", short)
+    home.end()
+    for _ in range(20):
+        home.household.keep_time(time.monotonic() + 2.1)  # the longest wait
+    assert home.network.state is State.BACKOFF
+    assert home.network.pid is None
+    assert home.head.deaths[1:] == ["can't start the network process: Too many open files; it is tried again"] * 20
+    monkeypatch.setattr(member, "Spawned", FakeChild)
+    home.household.keep_time(time.monotonic() + 2.1)
+    assert home.network.state is State.STARTING
+    assert home.network.pid == PID
 
 
 def test_what_changed_while_a_process_loaded_is_told_when_it_hears(home: Home) -> None:

@@ -30,6 +30,19 @@ def test_settings_go_in_and_lines_come_out() -> None:
     child.reap()
 
 
+def test_one_that_can_not_be_watched_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def short(pid: int) -> int:
+        started.append(pid)
+        raise OSError("no descriptor left")
+
+    monkeypatch.setattr(os, "pidfd_open", short)
+    with pytest.raises(OSError, match="no descriptor"):
+        Spawned("tests.supervisor.children.silent", ENV)
+    assert not Path(f"/proc/{started[0]}").exists()
+
+
 def test_what_a_child_started_goes_with_it() -> None:
     child = Spawned("tests.supervisor.children.echo", ENV)
     child.send_settings({"lines": [], "status": 0, "leave": True})

@@ -176,13 +176,26 @@ def test_levels_come_with_the_heartbeats_of_playback_while_capture_is_away() -> 
     assert made.levels() == {"input_dbfs": None, "output_dbfs": -20.0}
 
 
+def test_why_a_process_is_not_ready_is_shown_until_it_is() -> None:
+    made = status("idle")
+
+    def reason() -> object:
+        return next(row["reason"] for row in made.snapshot(3.0, {}, USAGE)["processes"] if row["name"] == "capture")
+
+    made.process("capture", State.BACKOFF, None, 1, "the sound server went away", 2.0)
+    made.process("capture", State.STARTING, 11, 1, "", 2.0)
+    assert reason() == "the sound server went away"
+    made.process("capture", State.READY, 11, 1, "", 2.0)
+    assert reason() is None
+
+
 def test_the_snapshot_has_the_rows_of_the_contract() -> None:
     snapshot = status("idle").snapshot(160.5, {7: (2048, 1.234), 10: (1024, 0.5)}, USAGE)
     assert [row["name"] for row in snapshot["processes"]] == ["supervisor", *NAMES]
-    supervisor = {"name": "supervisor", "pid": 7, "state": "ready", "restarts": 0, "uptime_s": 60.5, "rss_kib": 2048, "cpu_s": 1.23}
-    assert snapshot["processes"][0] == supervisor
+    supervisor = {"name": "supervisor", "pid": 7, "state": "ready", "restarts": 0, "reason": None, "uptime_s": 60.5}
+    assert snapshot["processes"][0] == {**supervisor, "rss_kib": 2048, "cpu_s": 1.23}
     assert snapshot["processes"][2]["rss_kib"] == 0, "a process that went between listing and looking"
-    assert (*snapshot, "events") == EVENTS["status"].fields, "the last is of those who serve them"
+    assert (*snapshot, "events", "troubles") == EVENTS["status"].fields, "the last are of those who serve them"
     assert snapshot["usage"] == USAGE
 
 

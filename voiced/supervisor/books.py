@@ -24,6 +24,15 @@ class Books:
         self._journal = Journal(*self._kept, config["memory.resume_min"] * _S_PER_MIN, wall_s)
         self._ledger = Ledger(directory, config.table("prices"), config["cost.daily_cap_usd"], wall_s)
 
+    def heed(self, complain: Callable[[str | None], None]) -> None:
+        """Another one takes complaints from here on."""
+        self._complain = complain
+
+    @property
+    def troubles(self) -> list[str]:
+        """What of the disk is wrong now."""
+        return [trouble for trouble in (self._journal.trouble, self._ledger.trouble) if trouble]
+
     def configure(self, config: Config, wall_s: float) -> list[Emission]:
         """Takes other settings."""
         before, self._config = self._kept, config

@@ -265,8 +265,7 @@ class Household:
         """To the log, unless it was meant to end."""
         life = member.life
         if life.state is State.GIVEN_UP:
-            remedy = f"mend it, then `voicectl restart {member.name}`"
-            self._say(log.ERROR, member.name, f"given up after {life.restarts} restarts: {reason}; {remedy}", event="given_up")
+            self._say(log.ERROR, member.name, given_up(member, reason), event="given_up")
         elif life.state is State.BACKOFF and life.blameless:
             self._say(log.INFO, member.name, "starting anew, as asked")
         elif life.state is State.BACKOFF:
@@ -307,6 +306,11 @@ class Household:
         for member in self.members.values():
             if member.child is not None:
                 member.reap()
+
+
+def given_up(member: Member, reason: str) -> str:
+    """For people: that one is tried no more, and the way out."""
+    return f"given up after {member.life.restarts} restarts: {reason}; mend it, then `voicectl restart {member.name}`"
 
 
 def _reason(member: Member, status: int) -> str:

@@ -68,6 +68,11 @@ class Journal:
         return self._files.complaint
 
     @property
+    def trouble(self) -> str:
+        """Why nothing can be written down; "" = it can."""
+        return self._files.trouble
+
+    @property
     def turns(self) -> list[dict[str, Any]]:
         """As they were added, the oldest first; the newest 200 and 48 Ki characters. Then those that are not `over`."""
         return [dict(turn) for turn in (*self._newest, *self._unfinished.values())]

@@ -84,6 +84,11 @@ class Ledger:
         return f"{_usd(spent)} spent today, the daily cap is {_usd(self._cap_usd)}: raise cost.daily_cap_usd, or wait until midnight"
 
     @property
+    def trouble(self) -> str:
+        """Why nothing can be written down; "" = it can."""
+        return self._files.trouble
+
+    @property
     def complaint(self) -> str | None:
         """What is to be logged, handed over once."""
         of_disk = self._files.complaint

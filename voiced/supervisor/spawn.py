@@ -42,7 +42,7 @@ def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
 
 class Spawned:
     """A running child, in a process group of its own: Ctrl-C in a terminal does not reach it (we stop it in order), and
-    what it started goes with it."""
+    what it started goes with it. Raises OSError where there is no descriptor, process or memory left for it."""
 
     def __init__(self, module: str, env: Mapping[str, str]) -> None:
         #: What it said on the bus lately; outlives it.
@@ -65,8 +65,13 @@ class Spawned:
         self._settings = self._process.stdin
         self._output = self._process.stdout
         self.pid = self._process.pid
-        #: Readable when the child has ended.
-        self.pidfd = os.pidfd_open(self.pid)
+        try:
+            #: Readable when the child has ended.
+            self.pidfd = os.pidfd_open(self.pid)
+        except OSError:  # no descriptor left: one that can't be watched must not live
+            self._process.kill()
+            self._process.communicate()
+            raise
         #: Readable when the child, or a library in it, printed something.
         self.output_fd = self._output.fileno()
         self.output_open = True

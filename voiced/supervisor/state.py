@@ -62,12 +62,12 @@ class DayFiles:
         self._day = day
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MOST_WAITING)
         self._complaint: str | None = None
-        self._troubled = False
+        self.trouble = ""  # what is wrong now
         self._sweep(day)
 
     @property
     def complaint(self) -> str | None:
-        """What has gone wrong, handed over once."""
+        """What has gone wrong, or is right again, handed over once."""
         complaint, self._complaint = self._complaint, None
         return complaint
 
@@ -82,7 +82,9 @@ class DayFiles:
             while self._waiting:
                 _write(directory, self._file(self._waiting[0][0]), self._waiting[0][1])
                 self._waiting.popleft()
-            self._troubled = False
+            if self.trouble:
+                self._complaint = f"{self._directory}: written down again, with what had to wait"
+            self.trouble = ""
         if day != self._day:
             self._sweep(day if _days_between(self._day, day) <= _LEAP_DAYS else self._day)
             self._day = day
@@ -133,9 +135,9 @@ class DayFiles:
         try:
             yield
         except OSError as error:
-            if not self._troubled:
+            if not self.trouble:
                 self._complaint = f"{self._directory}: {error.strerror}; {self._loss}"
-            self._troubled = True
+            self.trouble = f"{self._directory}: {error.strerror}; {self._loss}"
 
 
 # the disk ----------------------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class Process(NamedTuple):
     pid: int | None
     restarts: int
     since_s: float  # monotonic
+    reason: str = ""  # why it is not ready; of one that starts, what its predecessor died of
 
 
 class Status:
@@ -121,7 +122,9 @@ class Status:
 
     def process(self, name: str, state: State, pid: int | None, restarts: int, reason: str, now_s: float) -> list[Emission]:
         """A process changed its state."""
-        self._processes[name] = Process(name, state, pid, restarts, now_s)
+        known = self._processes.get(name)
+        kept = known.reason if known is not None and state is not State.READY else ""
+        self._processes[name] = Process(name, state, pid, restarts, now_s, reason or kept)
         if state is not State.READY:
             if name in self._audio:
                 fresh = _AUDIO[name]  # what was measured last says nothing any more
@@ -282,6 +285,7 @@ def _row(process: Process, now_s: float, figures: Mapping[int, tuple[int, float]
         "pid": process.pid,
         "state": process.state.value,
         "restarts": process.restarts,
+        "reason": process.reason or None,
         "uptime_s": round(now_s - process.since_s, 1),
         "rss_kib": resident_kib,
         "cpu_s": round(cpu_s, 2),

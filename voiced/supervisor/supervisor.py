@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from voiced import __version__, control
+from voiced import __version__
 from voiced.bus import CONTROL, EVENTS, FAMILY, Bus, Family, Poller
 from voiced.child import PACE
 from voiced.ends import EventStream, Requests
-from voiced.errors import BY_CODE, ChildDied, InternalControlError, InternalError, NotNow, VoicedError
+from voiced.errors import BY_CODE, BooksIncomplete, ChildDied, InternalError, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Message, Order, Publish, Ready, Refusal
 from voiced.secret import secret_variables
 from voiced.supervisor import log
 from voiced.supervisor.books import Books
+from voiced.supervisor.commands import Commands
 from voiced.supervisor.earcons import MUTED, Earcons
 from voiced.supervisor.home import Home
-from voiced.supervisor.household import SELF, Household
+from voiced.supervisor.household import SELF, Household, given_up
 from voiced.supervisor.instruments import Instruments
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import State
@@ -72,6 +73,7 @@ class Supervisor:
         self._poller = Poller()
         self._bus = Bus(directory.path)
         self._home = Home(directory, self._bus)
+        books.heed(lambda complaint: self._tell(BooksIncomplete(complaint)) if complaint else None)
         family = Family(self._bus.bind(FAMILY))
         self._requests = Requests(self._bus.bind(CONTROL))
         stream = EventStream(self._bus.bind(EVENTS))
@@ -83,8 +85,9 @@ class Supervisor:
         self._household = Household(self, family, self._poller, self._child_env, say)
         self._instruments = Instruments(self._poller, books.directory, self._snapshot, self._household.flights, say)
         self._status = Status(now.provider, now.config["turn.mode"], now.profile, version=__version__, pid=os.getpid(), now_s=self._now())
+        commands = Commands(settings, self._household, books, self._status, self._snapshot, self._apply, self._stop)
         self._control = ControlServer(
-            self._requests, self._serve, self._household.order, self._finish, lambda line: self._say(log.ERROR, SELF, line)
+            self._requests, commands.serve, self._household.order, commands.finish, lambda line: self._say(log.ERROR, SELF, line)
         )
         self._events = EventServer(stream, self._snapshot, self._warn)
         self._doors = Doors(self._bus, self._poller, self._requests, stream, self._warn)
@@ -127,6 +130,7 @@ class Supervisor:
             self._household.kill_and_reap()
             signals.close()
             self._instruments.close()
+            self._home.close()
             self._requests.socket.close(linger=200)  # the answer to `shutdown` may still be on its way
             self._bus.close()
         if self._fatal is not None:
@@ -269,6 +273,9 @@ class Supervisor:
         else:
             self._household.tell_death(member, reason)
             self._instruments.died(member, reason, self._now())
+        if member.state is State.GIVEN_UP:
+            message = f"the {member.name} process is {given_up(member, reason)}"
+            self._emit([("error", {"code": ChildDied.code, "message": message, "fatal": True})])
 
     def _is_first_start(self, member: Member) -> bool:
         """Whether a failure is best told by the daemon's end, to somebody who has just started it and looks on."""
@@ -347,45 +354,6 @@ class Supervisor:
 
     # control and events ----------------------------------------------------------------------------------------------
 
-    def _serve(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
-        match command:
-            case "ping":
-                return {"version": __version__, "pid": os.getpid(), "protocol": control.PROTOCOL}
-            case "status":
-                return self._snapshot()
-            case "usage":
-                return self._books.usage(time.time())
-            case "describe":
-                return control.describe()
-            case "shutdown":
-                if not self._household.stopping:
-                    self._stop("voicectl shutdown")
-                return {"stopping": True}
-        if self._household.stopping:
-            raise NotNow("voiced is stopping")
-        match command:
-            case "reload":
-                changed = self._settings.reload()
-                self._apply(changed)
-                return {"changed": changed, "restart": self._household.outdated()}
-            case "profile":
-                if args["name"] is not None:
-                    self._apply(self._settings.switch(args["name"]))
-                return {"profile": self._settings.now.profile, "profiles": self._settings.profiles, "restart": self._household.outdated()}
-            case "restart":
-                self._household.replace(args["process"])
-                return {"process": args["process"]}
-        raise InternalControlError(f"voiced does not know its own command {command}; please report this")
-
-    def _finish(self, command: str, result: dict[str, Any]) -> dict[str, Any]:
-        """Capture lists the devices; which are open, playback knows for the other half."""
-        if command == "devices":
-            for direction in ("input", "output"):
-                in_use = self._status.devices_in_use(direction)
-                for device in result.get(direction, []):
-                    device["in_use"] = device.get("name") in in_use
-        return result
-
     def _set_pace(self) -> None:
         """Lets the processes of sound beat ten times a second while anybody looks at their levels."""
         if self._events.wanted("level") != self._metered:
@@ -406,7 +374,8 @@ class Supervisor:
 
     def _snapshot(self) -> dict[str, Any]:
         used = {pid: figures(pid) for pid in self._status.pids()}
-        return self._status.snapshot(self._now(), used, self._books.usage(time.time())) | {"events": self._events.figures}
+        of_all = self._status.snapshot(self._now(), used, self._books.usage(time.time()))
+        return of_all | {"events": self._events.figures, "troubles": [*self._home.troubles, *self._books.troubles]}
 
     def _tell(self, trouble: VoicedError) -> None:
         """What of the machine's is wrong, or was put right: a line and an event."""
