@@ -245,7 +245,7 @@ def test_systemd_is_told(home: Path) -> None:
                 told.append(systemd.recv(4096).decode())
             assert "STATUS=idle" in "\n".join(told)
             running.stop()
-            while told[-1] != "STOPPING=1":
+            while told[-1] != "STOPPING=1\nSTATUS=":
                 told.append(systemd.recv(4096).decode())
 
 

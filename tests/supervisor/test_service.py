@@ -1,5 +1,6 @@
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from math import inf
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.supervisor.running import daemon
 from tests.supervisor.test_headline import session, status
 from voiced.supervisor.policy import State
 from voiced.supervisor.service import Service
@@ -41,6 +43,26 @@ def systemd(home: Path) -> Iterator[Systemd]:
 def test_ready_and_the_status_come_together(systemd: Systemd) -> None:
     systemd.service.ready(1.0)
     assert systemd.told() == ["READY=1\nSTATUS=listening · gpt-realtime-2.1"]
+
+
+def test_ready_and_the_last_status_reach_a_systemd_that_was_busy(systemd: Systemd) -> None:
+    for now_s in range(0, 10_000, 2):  # more than net.unix.max_dgram_qlen
+        systemd.service.beat("capture", {"frames": now_s}, now_s)
+        systemd.service.keep_time(now_s)
+    systemd.service.ready(10_000.0)
+    systemd.shown = status("muted")
+    systemd.service.keep_time(10_000.0)
+    assert not any("READY" in message for message in systemd.told())
+    systemd.service.keep_time(10_000.0)
+    assert systemd.told() == ["READY=1\nSTATUS=muted · gpt-realtime-2.1 · 2 h 46 min"]
+
+
+@pytest.mark.parametrize(("failure", "shown"), [("", ""), ("no key\nMAINPID=1", "failed · no key MAINPID=1")])
+def test_the_last_word_is_why_it_failed_or_none(systemd: Systemd, failure: str, shown: str) -> None:
+    systemd.service.stopping(failure)
+    systemd.shown = status("connecting")
+    systemd.service.keep_time(1.0)
+    assert systemd.told() == [f"STOPPING=1\nSTATUS={shown}", "WATCHDOG=1"]
 
 
 def test_it_is_fed_at_half_of_what_systemd_waits(systemd: Systemd) -> None:
@@ -97,3 +119,22 @@ def test_nobody_who_asked_is_nobody_to_tell() -> None:
 def test_nobody_looks_on_where_systemd_started_this_very_process(pid: int | str, unattended: bool) -> None:
     """In a terminal of the desktop the variable is there, too: of the terminal's own start."""
     assert Service({"SYSTEMD_EXEC_PID": str(pid)}, status).unattended is unattended
+
+
+def test_a_daemon_that_gave_a_process_up_leaves_the_watchdog_hungry(home: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(home / "notify"))
+        listening.settimeout(0.8)  # four times as long as it would take to feed
+        with daemon(home, NOTIFY_SOCKET=str(home / "notify"), WATCHDOG_USEC="400000") as running:
+            running.wait_until_ready()
+            while (row := running.row("playback"))["state"] != "given_up":
+                if row["pid"]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(row["pid"], signal.SIGKILL)
+            running.wait_for_log("systemd's watchdog is not fed any more, so that it starts voiced anew: playback was given up")
+            told = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    told.append(listening.recv(4096).decode())
+    assert "WATCHDOG=1" in told
+    assert told[-1].endswith("STATUS=failed · playback was given up: killed by SIGKILL")

@@ -26,6 +26,8 @@ class Headline:
         self._reasons: dict[str, str] = {}
         #: What thinks in the embedded server; "" = not known.
         self.brain = ""
+        #: There will be no other line.
+        self.over = False
 
     def gone(self, name: str, reason: str) -> None:
         """Why a process ended."""
@@ -37,11 +39,16 @@ class Headline:
             self._connected_s = None
         elif self._connected_s is None:
             self._connected_s = now_s
-        line = harmless(" · ".join(part for part in self._parts(status, now_s) if part))[:_LONGEST]
+        line = _shown(self._parts(status, now_s))
         if line == self._said:
             return None
         self._said = line
         return line
+
+    def last(self, failure: str) -> str:
+        """The line to end with."""
+        self.over = True
+        return _shown(["failed", failure]) if failure else ""
 
     def _parts(self, status: Mapping[str, Any], now_s: float) -> list[str]:
         state, session = status["state"], status["session"]
@@ -71,6 +78,10 @@ def duration(minutes: int) -> str:
     if minutes < _DAY_MIN:
         return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN} min"
     return f"{minutes // _DAY_MIN} d {minutes % _DAY_MIN // _HOUR_MIN} h"
+
+
+def _shown(parts: list[str]) -> str:
+    return harmless(" · ".join(part for part in parts if part))[:_LONGEST]
 
 
 def _lacking(status: Mapping[str, Any]) -> list[str]:

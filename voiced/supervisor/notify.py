@@ -14,10 +14,10 @@ class Notifier:
     def __bool__(self) -> bool:
         return bool(self._address)
 
-    def tell(self, **fields: str) -> None:
-        """`tell(READY="1", STATUS="idle")`. A service manager that does not listen must not end us: returns without it."""
+    def tell(self, **fields: str) -> bool:
+        """`tell(READY="1", STATUS="idle")`. False: it has no room for that now. One that is gone must not end us, and is told nothing."""
         if not self._address:
-            return
+            return True
         import socket  # only where systemd runs us
 
         text = "\n".join(f"{name}={value}" for name, value in fields.items())
@@ -26,9 +26,10 @@ class Notifier:
             try:
                 client.sendto(text.encode(), socket.MSG_DONTWAIT, address)
             except BlockingIOError:
-                return  # its queue is full now: the next may get through
+                return False
             except OSError:
                 self._address = ""
+        return True
 
 
 def _watchdog_s(env: Mapping[str, str]) -> float | None:

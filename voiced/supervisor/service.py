@@ -26,6 +26,8 @@ class Service:
         self._headline = Headline()
         self._watchdog = Watchdog()
         self._hungry_for = ""
+        #: What systemd has no room for until it reads what it was told before.
+        self._owed: dict[str, str] = {}
         #: When the watchdog is to be fed next; for ever away where there is none.
         self.deadline_s = inf if self._notify.watchdog_s is None else 0.0
 
@@ -44,18 +46,19 @@ class Service:
 
     def ready(self, now_s: float) -> None:
         """In one message with the status line: whoever waited for the start reads it next."""
-        line = self._headline.news(self._status(), now_s)
-        self._notify.tell(READY="1", **({} if line is None else {"STATUS": line}))
+        self._owed = {"READY": "1"}
+        self._tell(now_s)
 
-    def stopping(self) -> None:
-        self._notify.tell(STOPPING="1")
+    def stopping(self, failure: str) -> None:
+        """The last word: what kept it from starting, or nothing, so that no state of before is shown of a service that is gone."""
+        self._owed = {"STOPPING": "1", "STATUS": self._headline.last(failure)}
+        self._tell(0.0)
 
     def keep_time(self, now_s: float) -> str:
         """Tells what is new, and feeds the watchdog where that is due. Why it goes hungry from now on, for the log; "" = no news."""
         if not self._notify:
             return ""
-        if (line := self._headline.news(self._status(), now_s)) is not None:
-            self._notify.tell(STATUS=line)
+        self._tell(now_s)
         if self._notify.watchdog_s is None or now_s < self.deadline_s:
             return ""
         self.deadline_s = now_s + self._notify.watchdog_s
@@ -63,3 +66,9 @@ class Service:
         if not self._hungry_for:
             self._notify.tell(WATCHDOG="1")
         return self._hungry_for if self._hungry_for != before else ""
+
+    def _tell(self, now_s: float) -> None:
+        if not self._headline.over and (line := self._headline.news(self._status(), now_s)) is not None:
+            self._owed["STATUS"] = line
+        if self._owed and self._notify.tell(**self._owed):
+            self._owed = {}

@@ -349,7 +349,7 @@ class Supervisor:
     def _stop(self, why: str = "") -> None:
         if why:
             self._say(log.INFO, SELF, f"stopping ({why})", event="stopping")
-        self._service.stopping()
+        self._service.stopping(self._fatal.message if self._fatal else "")
         self._household.stop()
 
     # control and events ----------------------------------------------------------------------------------------------
