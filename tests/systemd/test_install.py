@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-INSTALL = ROOT / "systemd" / "install"
+from tests.scripted_server import ScriptedServer
+from tests.systemd.manager import HOME, INSTALL, Manager, manager
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -127,6 +127,59 @@ def test_a_service_that_runs_keeps_its_code_and_install_says_so(machine: Machine
     assert "systemctl --user restart voiced" not in machine.install(**machine.systemctl(machine.home)).stdout
     shutil.rmtree(machine.home / "fake")
     (machine.home / "told").unlink()
+
+
+def installed_for(user: Manager, machine: Machine) -> dict[str, str]:
+    """The same installation in that user's home; the installer's variables for it."""
+    places = {"PREFIX": HOME / "my programs" / "voiced", "BIN": HOME / "bin", "UNITS": HOME / ".config" / "systemd" / "user"}
+    prefix = user.home / places["PREFIX"].relative_to(HOME)
+    shutil.copytree(machine.prefix, prefix, symlinks=True)
+    for program in ("voiced", "voicectl"):
+        python = places["PREFIX"] / "venv" / "bin" / "python"
+        (prefix / "venv" / "bin" / program).write_text(f'#!/bin/sh\nexec "{python}" -P -m {program} "$@"\n')
+    return {f"VOICED_{name}": str(place) for name, place in places.items()}
+
+
+def test_a_service_is_enabled_upgraded_in_place_and_removed_without_a_trace(machine: Machine) -> None:
+    with manager() as user, ScriptedServer() as server:
+        settings = '[audio.capture]\ndevice = "null"\n[audio.playback]\ndevice = "null"\n[realtime]\nprovider = "compatible"\n'
+        (user.home / ".config" / "voiced").mkdir()
+        (user.home / ".config" / "voiced" / "config.toml").write_text(f'{settings}url = "{server.url}"\n')
+        variables = [f"{name}={value}" for name, value in installed_for(user, machine).items()]
+        units = user.home / ".config" / "systemd" / "user"
+        there_before = set(units.rglob("*"))
+
+        def install(*arguments: str) -> str:
+            done = user.run("env", *variables, INSTALL, "--no-run", "--no-speech", *arguments, timeout_s=300)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        assert "systemctl --user enable --now voiced" in install()
+        user.systemctl("enable", "--now", "voiced")
+        main = user.show("voiced", "MainPID")
+        (units / "voiced.service").write_text((units / "voiced.service").read_text().replace("TimeoutStopSec=5", "TimeoutStopSec=9"))
+        user.systemctl("daemon-reload")
+        assert user.show("voiced", "TimeoutStopUSec") == "9s"
+        assert "systemctl --user restart voiced" in install()
+        assert user.shown("voiced", "MainPID", "ActiveState", "TimeoutStopUSec") == [main, "active", "5s"]
+        user.systemctl("restart", "voiced")
+        assert user.shown("voiced", "ActiveState", "UnitFileState") == ["active", "enabled"]
+        install("--uninstall")
+        assert user.shown("voiced", "LoadState", "ActiveState") == ["not-found", "inactive"]
+        assert set(units.rglob("*")) == there_before
+        assert not (user.runtime / "voiced").exists()
+        assert not list((user.home / "my programs").iterdir())
+
+
+def test_a_link_of_an_enabled_unit_goes_where_no_manager_can_be_asked(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.write_unit(machine.prefix / "venv" / "bin" / "voiced")
+    wants = machine.units / "default.target.wants"
+    wants.mkdir()
+    (wants / "voiced.service").symlink_to(machine.unit)
+    (wants / "other.service").symlink_to(machine.units / "other.service")
+    assert machine.install("--uninstall").returncode == 0
+    assert [entry.name for entry in wants.iterdir()] == ["other.service"]
 
 
 def test_what_stays_and_what_goes_on_uninstall(machine: Machine) -> None:
