@@ -16,6 +16,8 @@ from voiced.supervisor.runtime import RuntimeDirectory
 _LOOK_EVERY_S = 0.5
 #: To start a process takes eight; the rest is for clients.
 _SPARE = 24
+#: Beside those, before there are said to be enough again: what a process holds that has just died and is to be replaced.
+_MARGIN = 16
 
 
 class Home:
@@ -65,15 +67,20 @@ class Home:
 
     def _keep_back(self) -> bool:
         """Takes what is kept back, or lets it go where there is no other; whether there is."""
+        more: list[int] = []
         try:
             while len(self._spare) < _SPARE:
                 self._spare.append(os.dup(2))
-            os.close(os.dup(2))
+            while len(more) < (_MARGIN if self._of_descriptors else 1):
+                more.append(os.dup(2))
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
             self._release()
             return False
+        finally:
+            for descriptor in more:
+                os.close(descriptor)
         return True
 
     def _release(self) -> None:
