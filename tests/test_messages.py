@@ -46,7 +46,11 @@ def test_garbage_is_malformed_and_nothing_else(header: bytes) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b"", b"\xc1", *(msgpack.packb(what) for what in (3, [], [99], [0], ["x"], [4, 1, [3], 0, 0, 0]))],
+    [
+        b"",
+        b"\xc1",
+        *(msgpack.packb(what) for what in (3, [], [99], [0], ["x"], [4, 1, [3], 0, 0, 0], [-1, True, 0], [0, "1", 2, True], [9, 20, b"x"])),
+    ],
 )
 def test_what_is_no_message(header: bytes) -> None:
     with pytest.raises(MessageMalformed, match="no bus message"):

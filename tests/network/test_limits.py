@@ -68,6 +68,7 @@ def test_items_and_parts_beyond_all_sense_are_ignored_and_said_to_be_once() -> N
         script.announced(f"n{number}")
     assert len([output for output in script.all if isinstance(output, Play)]) == min(ITEMS, PARTS) + 1  # of a part that is known
     assert len(told(script)) == 1
+    assert sum(len(reply.items) for reply in script.session._talk.voice._replies) == ITEMS
 
 
 def test_replies_that_never_end_are_forgotten_oldest_first() -> None:
