@@ -1,5 +1,6 @@
 """The ties of a child to its supervisor, with this test as the supervisor."""
 
+import errno
 import gc
 import logging
 import os
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 from tests.supervisor import running
 from voiced.bus import FAMILY, Bus, Family
-from voiced.child import LOG_LEVEL, STOP, Child, settings_frame
+from voiced.child import LOG_LEVEL, STOP, Child, settings_frame, shortage
 from voiced.errors import DeviceUnknown, VoicedError
 from voiced.messages import Answer, Failed, Heartbeat, Log, Message, Order, Ready
 
@@ -163,3 +165,14 @@ def test_what_a_later_session_leaves_behind_is_collected() -> None:
         finally:
             gc.unfreeze()
             child.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_machine_that_is_short_of_something_is_no_bug(number: int) -> None:
+    for error in (OSError(number, "short"), zmq.ZMQError(number)):
+        found = shortage(error)
+        assert found is not None
+        assert found.exit_status == 71
+    assert shortage(OSError(errno.EPERM, "no")) is None
+    assert shortage(ValueError("x")) is None
+    assert shortage(MemoryError()) is not None

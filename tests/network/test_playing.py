@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import Script, ended, flushes, played, published, sent, sound
+from tests.network.script import SETTINGS, UNIX_S, Script, ended, flushes, played, published, sent, sound
 from voiced.messages import Epoch
 from voiced.network import part as parts
 from voiced.network import voice
 from voiced.network.outputs import Output, Play
+from voiced.network.owed import owed_of_before
+from voiced.network.session import Session
 
 
 def given(outputs: list[Output]) -> bytes:
@@ -207,3 +209,25 @@ def test_the_first_sound_waits_for_playback() -> None:
     script.delta("i1", sound(100))
     out = script.carried_on(epoch=Epoch(1000))
     assert given(out) == sound(100)
+
+
+@pytest.mark.parametrize(
+    ("role", "age_s", "owed"), [("user", 1, True), ("user", 14, True), ("user", 16, False), ("user", -3600, False), ("assistant", 1, False)]
+)
+def test_a_question_that_an_earlier_process_left_unanswered_is_answered(role: str, age_s: float, owed: bool) -> None:
+    turn = {"item_id": "item_of_before_0001", "role": role, "text": "What time is it?", "heard": "What time is it?", "time": UNIX_S - age_s}
+    found = owed_of_before([turn], UNIX_S)
+    assert (found == turn["item_id"]) is owed
+    script = Script(ready=False)
+    script.session = Session(SETTINGS, Epoch(1000), lambda: "id", [turn], owed=found)
+    script.do(script.session.begin(script.now))
+    script.do(script.session.connected(script.now, UNIX_S))
+    script.event("session.created", session={"type": "realtime", "id": "sess_1"})
+    out = script.event("session.updated", session={"type": "realtime", "id": "sess_1"})
+    assert sent(out) == [("ItemCreate",), *([("ResponseCreate",)] if owed else [])]
+
+
+def test_nobody_waits_for_an_answer_to_nothing_or_to_one_that_is_being_said() -> None:
+    assert owed_of_before([], UNIX_S) is None
+    asked = {"item_id": "i", "role": "user", "text": "x", "heard": "x", "time": UNIX_S}
+    assert owed_of_before([asked, {"item_id": "a", "role": "assistant", "text": "One", "heard": "One", "over": False}], UNIX_S) is None

@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import shutil
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from voiced.supervisor import state
 from voiced.supervisor.state import MOST_WAITING, DayFiles, day_of, state_dir
 
 DAY = "2026-11-22"
@@ -71,6 +73,25 @@ def test_somebody_elses_is_refused(home: Path) -> None:
 def test_one_that_can_not_be_made_is_a_complaint(home: Path) -> None:
     (home / "file").touch()
     assert state_dir({"XDG_STATE_HOME": str(home / "file")})[0] is None
+
+
+def test_a_disk_that_refuses_is_a_trouble_told_once_until_what_waited_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = files(home)
+    with monkeypatch.context() as full:
+
+        def refuse(descriptor: int, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        full.setattr(state.os, "write", refuse)
+        rows.append(DAY, {"n": 1})
+        assert "No space left on device" in str(rows.complaint)
+        rows.append(DAY, {"n": 2})
+        assert rows.complaint is None
+        assert "No space left" in rows.trouble
+    rows.append(DAY, {"n": 3})
+    assert "written down again" in str(rows.complaint)
+    assert (rows.trouble, rows.complaint) == ("", None)
+    assert read(home) == [1, 2, 3]
 
 
 def test_rows_are_read_as_they_were_written(home: Path) -> None:
