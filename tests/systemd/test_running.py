@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.systemd.manager import HOME, INSTALL, Manager, manager, python, seen_
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 KEY = "key-of-a-credential"
+WANTS_THE_KEY = Manner(key=("authorization", f"Bearer {KEY}"))
 NO_SOUND_CARD = '[audio.capture]\ndevice = "null"\n[audio.playback]\ndevice = "null"\n'
 #: Shorter waits than a user's; the rest is the unit's own. The key is not in the home: systemd 257 starts nothing whose
 #: LoadCredential= has a space in its path ("Failed to deserialize: Invalid argument").
@@ -32,7 +34,7 @@ Environment=OPENBLAS_NUM_THREADS=1
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer(Manner(key=("authorization", f"Bearer {KEY}"))) as made:
+    with ScriptedServer(WANTS_THE_KEY) as made:
         yield made
 
 
@@ -86,9 +88,13 @@ def voicectl(user: Manager, *arguments: str) -> str:
     return done.stdout
 
 
+def rows(user: Manager) -> list[dict[str, Any]]:
+    processes: list[dict[str, Any]] = json.loads(voicectl(user, "--json", "status"))["processes"]
+    return processes
+
+
 def pid_of(user: Manager, name: str) -> int:
-    rows = json.loads(voicectl(user, "--json", "status"))["processes"]
-    return int(next(row["pid"] for row in rows if row["name"] == name) or 0)
+    return next(row["pid"] for row in rows(user) if row["name"] == name) or 0
 
 
 def test_it_starts_with_the_credential_and_shows_what_it_does(running: Manager, server: ScriptedServer) -> None:
@@ -127,11 +133,11 @@ def test_a_frozen_capture_is_replaced_and_a_frozen_voiced_started_anew(running: 
 
 
 def test_a_runtime_directory_that_is_wiped_is_made_anew_from_within_the_sandbox(running: Manager) -> None:
-    main = running.show("voiced", "MainPID")
+    before = running.shown("voiced", "MainPID", "NRestarts")
     assert running.run("rm", "-rf", "/run/user/1000/voiced").returncode == 0
     until(lambda: (running.runtime / "voiced" / "control").exists(), "new sockets", within_s=5)
     voicectl(running, "ping")
-    assert running.shown("voiced", "MainPID", "NRestarts") == [main, "0"]
+    assert running.shown("voiced", "MainPID", "NRestarts") == before
 
 
 def test_a_stop_takes_less_than_2_s_and_leaves_no_process(running: Manager) -> None:
@@ -161,6 +167,13 @@ def test_what_only_people_can_mend_is_tried_once(configured: Manager, server: Sc
     configure(configured, server, "nonsense = 1\n")
     assert configured.run("systemctl", "--user", "start", "voiced").returncode != 0
     assert configured.shown("voiced", "ActiveState", "NRestarts", "ExecMainStatus") == ["failed", "0", "78"]
+    configure(configured, server, NO_SOUND_CARD)
+    server.manner = Manner(key=("authorization", "Bearer another"))
+    assert configured.run("systemctl", "--user", "start", "voiced").returncode != 0
+    server.manner = WANTS_THE_KEY
+    assert configured.shown("voiced", "ActiveState", "NRestarts", "ExecMainStatus") == ["failed", "0", "77"]
+    assert "failed · " in (told := configured.show("voiced", "StatusText"))
+    assert "refused the API key (HTTP 401); check the key" in told
 
 
 def test_the_sandbox_holds(configured: Manager, tmp_path: Path) -> None:
@@ -183,6 +196,16 @@ def test_the_sandbox_holds(configured: Manager, tmp_path: Path) -> None:
     assert {found[name] for name in ("CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert (found["NoNewPrivs"], found["Seccomp"], found["umask"]) == ("1", "2", "0077")
     assert not {"mem", "kmsg", "vda", "sda", "input", "dri", "video0"} & set(found["devices"].split())
+
+
+def test_the_embedded_server_thinks_and_speaks_in_the_sandbox(configured: Manager) -> None:
+    """Its libraries run models, and want memory and threads, not memory that is written and executed."""
+    (configured.home / ".config" / "voiced" / "config.toml").write_text(NO_SOUND_CARD)
+    configured.systemctl("start", "voiced")
+    configured.until("voiced", "StatusText", "listening · embedded smollm2", within_s=60)
+    voicectl(configured, "ask", "What is the capital of France?")
+    until(lambda: "assistant" in voicectl(configured, "--json", "transcript"), "an answer", within_s=60)
+    assert {row["restarts"] for row in rows(configured)} == {0}
 
 
 PULSEAUDIO = """[Service]
