@@ -146,7 +146,7 @@ def _tell(today: Day, calm: Calm, outcomes: list[Outcome], before: dict[str, Hel
     print(f"\n{turns} turns in {length_s / 60:g} minutes, {turns - answered} answers interrupted; {today.talk.said_again} times a turn was")
     print("said again because of a fault")
     print(f"words lost: {len(lost) * _WORDS_OF_A_TURN}" + (f" (turns {lost[:10]})" if lost else ""))
-    print(f"sound of the microphone that reached the server between the faults: {calm.arrived:.1%}")
+    print(f"sound of the microphone that reached the server between the faults, also what it was told again: {calm.arrived:.1%}")
     grown = _tell_growth(before, after)
     log = today.stage.daemon.log
     bugs = [line for line in log.splitlines() if "a bug in" in line or "Traceback" in line]
