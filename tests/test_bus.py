@@ -200,12 +200,12 @@ def test_only_the_subscriber_that_does_not_keep_up_misses_something(ends: tuple[
         missed += not stream.publish("state", b"%d" % number + bytes(1000))
         assert reader.poll(_PATIENCE_MS)
         assert int(reader.recv_multipart()[1].rstrip(b"\0")) == number
-    assert 5000 < missed < 10_000 - EVENTS.high_water
+    assert missed == 1, "libzmq leaves it out from then on"
 
 
 def test_subscriptions_to_what_can_not_be_are_passed_over(ends: tuple[Bus, Bus]) -> None:
     stream = EventStream(ends[0].bind(EVENTS))
-    subscriber = ends[1].connect(EVENTS, topics=(*(f"junk{number}" for number in range(150)), "state"))
+    subscriber = ends[1].connect(EVENTS, topics=(*(f"junk{number}" for number in range(90)), "state"))
     taken = None
     while taken is None:
         assert stream.socket.poll(_PATIENCE_MS)

@@ -77,9 +77,9 @@ ZAP_DOMAIN = b"voiced"
 #: kernel holds between. Stale speech in it is the reader's to drop, by `captured_ns`.
 _MIC_FRAMES_KEPT = 200
 
-#: What a client that floods us, and reads no answer, may cost: 16 requests and 200 answers.
+#: What a client that floods us, and reads no answer, may cost: 16 requests and 200 answers; or 16 subscriptions and 1000 events.
 CONTROL = Endpoint("control", zmq.ROUTER, zmq.DEALER, 200, LARGEST_BYTES, unread=16)
-EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, _LARGEST_SUBSCRIPTION)
+EVENTS = Endpoint("events", zmq.XPUB, zmq.SUB, 1000, _LARGEST_SUBSCRIPTION, unread=16)
 FAMILY = Endpoint("family", zmq.ROUTER, zmq.DEALER, 0)
 MICROPHONE = Endpoint("microphone", zmq.PULL, zmq.PUSH, _MIC_FRAMES_KEPT)
 REPLY = Endpoint("reply", zmq.PULL, zmq.PUSH, 0)

@@ -47,7 +47,7 @@ class Door:
             self._inside.add(descriptor)
             if self.peers > self.most:
                 self.crowded = True
-                _hang_up(descriptor)
+                hang_up(descriptor)
         if self.peers <= self.most // 2:
             self.crowded = False
         return self.crowded is not was
@@ -55,7 +55,7 @@ class Door:
     def clear(self) -> None:
         """Sends them all away; those who may will come again."""
         for descriptor in self._inside:
-            _hang_up(descriptor)
+            hang_up(descriptor)
 
 
 class Doorman:
@@ -106,7 +106,7 @@ def _told(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
         yield int.from_bytes(packed[:2], sys.byteorder), int.from_bytes(packed[2:6], sys.byteorder)
 
 
-def _hang_up(descriptor: int) -> None:
+def hang_up(descriptor: int) -> None:
     """libzmq sees the end of the connection, and closes it."""
     with contextlib.suppress(OSError):  # it is gone by itself
         connection = socket.socket(fileno=descriptor)

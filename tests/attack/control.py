@@ -92,7 +92,7 @@ def attack(program: Voiced, recorder: Recorder, count: int, seed: int) -> bool:
             attacked_until = recorder.samples
         recorder.wait_for_samples(attacked_until + 8 * RATE_HZ, 20.0)  # who hangs is hung up on after 5 s
         last = held(client)
-        missed = client.status()["events"]["missed"]
+        lagged = client.status()["events"]["lagged"]
     _print(first, warm, last)
     answered = sum(attackers.answers.values())
     during, before = gaps(recorder.sound(attacked_from, attacked_until)), gaps(recorder.sound(calm_from, attacked_from))
@@ -102,7 +102,7 @@ def attack(program: Voiced, recorder: Recorder, count: int, seed: int) -> bool:
     print(f"{answered} answers: {by_code}")
     print(f"playback: {underruns} underruns; {during} holes in {(attacked_until - attacked_from) / RATE_HZ:.0f} s of its recording", end="")
     print(f" ({before} in {_QUIET_S:g} s before the attack)")
-    print(f"bugs in the log: {bugs}; its lines: {len(program.log().splitlines())}; events missed by a client that reads none: {missed}")
+    print(f"bugs in the log: {bugs}; its lines: {len(program.log().splitlines())}; a client that reads no event fell behind {lagged} times")
     same = all(last[name].pid == first[name].pid for name in first)
     print(f"crashes: {0 if same else 'a process is another one now'}")
     return same and not bugs and answered == attackers.sent

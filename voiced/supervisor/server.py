@@ -27,8 +27,7 @@ _MOST_PEERS = 500
 _DESCRIPTORS = 8192
 #: Descriptors for everything but clients.
 _OF_OURS = 200
-#: So long after the last event that somebody missed they all count as keeping up.
-_KEEPS_UP_S = 10.0
+_COMPLAINS_EVERY_S = 60.0
 
 Envelope = tuple[bytes, ...]
 
@@ -140,8 +139,7 @@ class ControlServer:
 class EventServer:
     """Numbers and publishes events; greets whoever subscribes to `status` with a snapshot of it.
 
-    A subscriber that does not keep up misses some, and sees gaps in their numbers. `complain` takes a line for the log when
-    that begins and when it is over.
+    A subscriber that does not keep up misses some, and sees gaps in their numbers. `complain` takes a line for the log, seldom.
     """
 
     def __init__(self, stream: EventStream, snapshot: Callable[[], dict[str, Any]], complain: Callable[[str], None]) -> None:
@@ -150,15 +148,13 @@ class EventServer:
         self._complain = complain
         self._seq = 0
         self._subscribers: dict[bytes, int] = {}
-        #: Events that a subscriber missed, since the start.
-        self.missed = 0
-        self._missed_before = 0
-        self._missed_last_s: float | None = None
+        self._lagged = 0
+        self._complaints = Rate(1 / _COMPLAINS_EVERY_S, 1)
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The `events` field of `status`."""
-        return {"subscriptions": sum(self._subscribers.values()), "missed": self.missed}
+        """The `events` field of `status`; `lagged` counts how often a subscriber fell so far behind that it missed some."""
+        return {"subscriptions": sum(self._subscribers.values()), "lagged": self._lagged}
 
     def receive(self) -> None:
         """Takes new subscriptions. A `status` snapshot is the first thing that those to it get."""
@@ -180,21 +176,9 @@ class EventServer:
         self._seq += 1
         if self._stream.publish(topic, control.pack_event(self._seq, time.time(), data)):
             return
-        if self._missed_last_s is None:
-            self._missed_before = self.missed
+        self._lagged += 1
+        if self._complaints.allows(time.monotonic()):
             self._complain("a subscriber to the events does not keep up, and misses some: it should read more, or subscribe to less")
-        self.missed += 1
-        self._missed_last_s = time.monotonic()
-
-    def keep_time(self, now_s: float) -> None:
-        """Tells when a time of missed events is over."""
-        if (due_s := self.deadline_s) is not None and due_s <= now_s:
-            self._missed_last_s = None
-            self._complain(f"the subscribers to the events keep up again; {self.missed - self._missed_before} were missed")
-
-    @property
-    def deadline_s(self) -> float | None:
-        return None if self._missed_last_s is None else self._missed_last_s + _KEEPS_UP_S
 
     def publish_status(self) -> None:
         """The status map, which is dear to make, where anybody listens."""

@@ -137,7 +137,7 @@ class Supervisor:
             raise self._fatal
 
     def _patience_ms(self) -> float:
-        others = (self._control.deadline_s, self._events.deadline_s, self._service.deadline_s, self._earcons.due_s, self._home.deadline_s)
+        others = (self._control.deadline_s, self._service.deadline_s, self._earcons.due_s, self._home.deadline_s)
         deadlines = [*self._household.deadlines, *self._instruments.deadlines, *others]
         earliest_s = min(deadline for deadline in deadlines if deadline is not None)
         return min(_LONGEST_WAIT_MS, (earliest_s - self._now()) * 1000)
@@ -150,7 +150,6 @@ class Supervisor:
             self._tell(trouble)
         self._control.expire(now_s)
         self._instruments.keep_time(now_s)
-        self._events.keep_time(now_s)
         self._sound(self._earcons.take(now_s))
         if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
