@@ -101,6 +101,16 @@ def test_a_hung_child_is_replaced(home: Path) -> None:
         assert not is_alive(pid)
 
 
+def test_a_child_in_a_busy_loop_is_replaced(home: Path) -> None:
+    with daemon(home) as running, running.wait_until_ready().client() as client:
+        pid = running.children()["network"]
+        with pytest.raises(Unavailable, match="died before it could answer"):
+            client.say("spin")
+        until(lambda: running.row("network")["state"] == "ready", "new network process")
+        assert running.children()["network"] != pid
+        assert "hangs; killing it" in running.log()
+
+
 def test_mute_outlives_the_capture_process(home: Path) -> None:
     with daemon(home) as running, running.wait_until_ready().client() as client:
         assert client.mute()

@@ -101,8 +101,9 @@ def _obey(child: Child, text: str) -> None:
         case _ if text.startswith("turn "):
             turn = {"item_id": "i", "role": "user", "text": text, "heard": text, "interrupted": False, "played_ms": None}
             child.publish("turn", **turn)
-        case "hang":
-            time.sleep(3600)
+        case "spin":
+            while True:
+                pass
         case "deaf":  # gives no answer, and no other sign of trouble
             while not child.stopping:
                 child.wait(100)
