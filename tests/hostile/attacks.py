@@ -37,6 +37,11 @@ def _head(length: int, *, first: int = 0x01) -> bytes:
     return bytes([first, 127]) + length.to_bytes(8, "big")
 
 
+def nothing() -> Attack:
+    """What the machine does by itself: for comparison."""
+    return iter(())
+
+
 # frames ------------------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +229,7 @@ def noise() -> Attack:
 ATTACKS: dict[str, Callable[[], Attack]] = {
     made.__name__: made
     for made in (
-        *(endless_message, endless_frame, drip, tiny_frames, tiny_messages, empty_fragments, pings, compressed, masked),
+        *(nothing, endless_message, endless_frame, drip, tiny_frames, tiny_messages, empty_fragments, pings, compressed, masked),
         *(endless_sound, tiny_sound, huge_base64, bad_base64, never_announced, items_of_one_reply, parts),
         *(long_transcripts, many_transcripts, empty_words),
         *(speeches, commits, responses, calls, errors, unknown_events),
