@@ -92,7 +92,7 @@ def manager(namespaces: str = "some") -> Iterator[Manager]:
     for program in ("/lib/systemd/systemd", "systemctl", "nsenter", "setpriv", "unshare"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} here")
-    if os.geteuid() != 0 and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode != 0:
+    if os.geteuid() != 0 and (shutil.which("sudo") is None or subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode):
         pytest.skip("a systemd --user of its own takes root, or sudo without a password")
     directory = Path(tempfile.mkdtemp(prefix="vsd", dir="/tmp"))
     for part in ("run", "home"):
@@ -114,8 +114,11 @@ def manager(namespaces: str = "some") -> Iterator[Manager]:
                 pytest.skip(f"no systemd --user here: {said}")
             yield Manager(directory, _descendant(process.pid, "bash"), shlex.split((directory / "as-user").read_text()))
         finally:
-            process.communicate(timeout=30)
-            shutil.rmtree(directory)
+            try:
+                process.communicate(timeout=30)
+            finally:
+                process.kill()  # and with it, by --kill-child, all of that namespace
+                shutil.rmtree(directory)
 
 
 def _as_root() -> list[str]:
