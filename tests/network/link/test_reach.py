@@ -384,6 +384,22 @@ def test_time_that_names_and_addresses_took_counts_too(monkeypatch: pytest.Monke
     assert descriptors() == before
 
 
+def test_where_packets_vanish_it_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a network that is gone: the kernel drops who knocks where nobody takes in those who wait already."""
+    monkeypatch.setattr(reach, "_CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        where = listener.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(where)
+        with pytest.raises(ServerUnreachable, match="does not answer") as caught:
+            connect(Target(f"ws://127.0.0.1:{where[1]}/"))
+        assert caught.value.nobody
+        for client in waiting:
+            client.close()
+
+
 def test_a_process_without_a_proxy_does_not_load_python_socks() -> None:
     code = "import sys, voiced.network.__main__; print('python_socks' in sys.modules); import python_socks.sync"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

@@ -27,6 +27,9 @@ del sys.modules["python_socks"]
 
 #: For each step: a name server's answers, TCP, a proxy's answer, TLS, the upgrade.
 STEP_TIMEOUT_S = 10.0
+#: Of TCP by itself, at each address: the network of a minute ago may be back since, and a new try finds that sooner than one that was
+#: begun before, whose packets are repeated ever more rarely. Round trips of over a second are not heard of.
+_CONNECT_TIMEOUT_S = 3.0
 #: OpenSSL's words for an answer that is no TLS at all.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
 _PROXIES: Final = ("http", "socks5", "socks5h")
@@ -60,7 +63,7 @@ class ProxyFailed(Exception):
 def tcp(wanted: Target) -> socket.socket:
     """A socket connected to the server. Raises OSError, ValueError for a URL that is none, ProxyFailed, VoicedError."""
     host, port, _ = _address(wanted.url)
-    opened = _by_proxy(wanted.proxy, host, port) if wanted.proxy else socket.create_connection((host, port), STEP_TIMEOUT_S)
+    opened = _by_proxy(wanted.proxy, host, port) if wanted.proxy else socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.settimeout(STEP_TIMEOUT_S)
     return opened
