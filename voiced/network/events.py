@@ -340,7 +340,6 @@ _client = {name: msgspec.json.Decoder(kind) for name, kind in CLIENT_EVENTS.item
 _server = {name: msgspec.json.Decoder(kind) for name, kind in SERVER_EVENTS.items()}
 # A decoder wants the name that its class has, so a beta name has a class of its own, which nobody else sees.
 _beta = {name: msgspec.json.Decoder(msgspec.defstruct("_Beta", (), bases=(kind,), tag=name)) for name, kind in BETA_NAMES.items()}
-_SOUND = ("response.output_audio.delta", "response.audio.delta")  # may be as long as a message
 _encoder = msgspec.json.Encoder()
 _MISMATCH = f"Expected `str` matching regex {PLAIN!r}"  # msgspec's words
 
@@ -377,7 +376,7 @@ def _decode(text: bytes | str, decoders: dict[str, msgspec.json.Decoder[Any]], *
     decoder = decoders.get(envelope.type)
     if decoder is None:
         return Unknown(envelope.type, envelope.event_id)
-    if lenient and len(text) > LONGEST_EVENT_BYTES and envelope.type not in _SOUND:
+    if lenient and len(text) > LONGEST_EVENT_BYTES and not issubclass(decoder.type, OutputAudioDelta):
         raise WireMalformed(f"{envelope.type}: {len(text)} bytes are too long", "event_too_long")
     try:
         return decoder.decode(text)
