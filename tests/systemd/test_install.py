@@ -149,12 +149,17 @@ def test_a_service_is_enabled_upgraded_in_place_and_removed_without_a_trace(mach
         units = user.home / ".config" / "systemd" / "user"
         there_before = set(units.rglob("*"))
 
-        def install(*arguments: str) -> str:
-            done = user.run("env", *variables, INSTALL, "--no-run", "--no-speech", *arguments, timeout_s=300)
+        def install(*arguments: str, path: str = "/usr/bin:/bin") -> str:
+            done = user.run("env", *variables, f"PATH={path}", INSTALL, "--no-run", "--no-speech", *arguments, timeout_s=300)
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
+        poor = units / "voiced.service.d" / "no-user-namespaces.conf"
+        refusing = user.program("unshare", "exit 1").parent
+        assert "this machine gives users no namespaces" in install(path=f"{refusing}:/usr/bin:/bin")
+        assert poor.exists()
         assert "systemctl --user enable --now voiced" in install()
+        assert not poor.exists()
         user.systemctl("enable", "--now", "voiced")
         main = user.show("voiced", "MainPID")
         (units / "voiced.service").write_text((units / "voiced.service").read_text().replace("TimeoutStopSec=5", "TimeoutStopSec=9"))
@@ -168,7 +173,7 @@ def test_a_service_is_enabled_upgraded_in_place_and_removed_without_a_trace(mach
         assert user.shown("voiced", "LoadState", "ActiveState") == ["not-found", "inactive"]
         assert set(units.rglob("*")) == there_before
         assert not (user.runtime / "voiced").exists()
-        assert not list((user.home / "my programs").iterdir())
+        assert [entry.name for entry in (user.home / "my programs").iterdir()] == ["unshare"]
 
 
 def test_a_link_of_an_enabled_unit_goes_where_no_manager_can_be_asked(tmp_path: Path) -> None:
