@@ -60,7 +60,16 @@ def test_network_gets_the_settings_of_the_whole_session() -> None:
     session |= {"tool_choice", "truncation", "retention_ratio", "context_chars", "rollover_s", "idle_disconnect_s", "report_aloud"}
     turn = {"mode", "detection", "threshold", "prefix_padding_ms", "silence_ms", "idle_timeout_ms", "eagerness", "talk_limit_s"}
     ears = {"wake_word", "listen_s"}
-    assert set(made) == reach | session | turn | ears | {"tools", "mcp", "history", "exhausted", "record_dir", "record_refused", "secrets"}
+    assert set(made) == reach | session | turn | ears | {
+        "tools",
+        "mcp",
+        "history",
+        "exhausted",
+        "record_dir",
+        "record_refused",
+        "secrets",
+        "patient",
+    }
     assert msgpack.unpackb(msgpack.packb(made)) == made, "as it is after the way to the process"
 
 

@@ -51,7 +51,8 @@ class _Network:
         quote = Quote(self._settings.get("token"))
         self._recorder = Recorder(child, quote, self._use)
         history = self._settings.get("history") or ()
-        owed = owed_of_before(history, time.time())
+        # Who starts voiced anew does not wait for an answer from before; who talks to it as this process takes over does.
+        owed = owed_of_before(history, time.time()) if self._settings.get("patient") else None
         self._session: Conversing = Session(self._settings, epoch, self._recorder.new_id, history, quote, owed)
         self._uplink = Uplink(child, self._session, quote, self._do)
         self._programs = Programs(child)

@@ -163,6 +163,7 @@ def _network(world: World) -> dict[str, Any] | None:
         "mcp": [dict(server) for server in world.mcp],
         "history": [dict(turn) for turn in world.history],
         "exhausted": barred(provider.name, world.exhausted),
+        "patient": world.was_ready,
         "record_dir": world.record_dir,
         "record_refused": _NO_STATE if config["allow.recording"] and not world.record_dir else "",
         # What a server may repeat of its own URL or an MCP server's.
