@@ -56,6 +56,8 @@ def test_the_address_is_the_one_of_the_settings(tmp_path: Path) -> None:
     shown = run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "keys")
     assert printed(shown, "voicectl hosts add")[4] == "192.168.1.20:7000"
     assert "does not listen" not in shown.stdout
+    checked = run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "--check").stdout
+    assert "other machines: at 192.168.1.20:7000, none let in (`voiced keys`)\n" in checked
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def check(config_file: Path | None) -> int:
     """Says what the settings lead to, without starting anything."""
     from voiced import coredump
     from voiced.bus import runtime_dir
+    from voiced.keyring import Keyring, keys_dir
     from voiced.secret import find_api_key
     from voiced.shown import public
     from voiced.supervisor import tools
@@ -147,6 +148,9 @@ def check(config_file: Path | None) -> int:
         print("transcripts: none of what you say, until realtime.transcription_model names a deployment that writes it down")
     for warning in tools.warnings(config):
         print(f"tools: {warning}")
+    if config["remote.listen"]:
+        allowed = Keyring(keys_dir()).allowed()
+        print(f"other machines: at {config['remote.listen']}, {', '.join(allowed) or 'none'} let in (`voiced keys`)")
     print(f"sockets: {runtime_dir()}")
     return 0
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voiced.bus import Bus
 
 
+_MOST_OFFENCES = 50
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 
 
@@ -31,7 +32,9 @@ class Door:
         self.most = most
         #: There were too many, and are still more than half of that.
         self.crowded = False
-        self._inside: set[int] = set()  # their descriptors, which are libzmq's
+        self._where = str(bound.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
+        #: Their descriptors, which are libzmq's, and how often each was offensive.
+        self._inside: dict[int, int] = {}
 
     @property
     def peers(self) -> int:
@@ -42,12 +45,12 @@ class Door:
         was = self.crowded
         for event, descriptor in _told(self.socket):
             if event == zmq.EVENT_DISCONNECTED:
-                self._inside.discard(descriptor)
+                self._inside.pop(descriptor, None)
                 continue
-            self._inside.add(descriptor)
+            self._inside[descriptor] = 0
             if self.peers > self.most:
                 self.crowded = True
-                hang_up(descriptor)
+                self._hang_up(descriptor)
         if self.peers <= self.most // 2:
             self.crowded = False
         return self.crowded is not was
@@ -55,7 +58,24 @@ class Door:
     def clear(self) -> None:
         """Sends them all away; those who may will come again."""
         for descriptor in self._inside:
-            hang_up(descriptor)
+            self._hang_up(descriptor)
+
+    def offended(self, descriptor: int) -> None:
+        """A peer did what none should; one that did so too often is sent away."""
+        if descriptor in self._inside:
+            self._inside[descriptor] += 1
+            if self._inside[descriptor] == _MOST_OFFENCES:
+                self._hang_up(descriptor)
+
+    def _hang_up(self, descriptor: int) -> None:
+        """libzmq sees the end of the connection, and closes it."""
+        with contextlib.suppress(OSError):  # it is gone by itself
+            connection = socket.socket(fileno=descriptor)
+            try:
+                if _is_at(connection, self._where):  # or its number is another connection's by now
+                    connection.shutdown(socket.SHUT_RDWR)
+            finally:
+                connection.detach()
 
 
 class Doorman:
@@ -106,11 +126,7 @@ def _told(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
         yield int.from_bytes(packed[:2], sys.byteorder), int.from_bytes(packed[2:6], sys.byteorder)
 
 
-def hang_up(descriptor: int) -> None:
-    """libzmq sees the end of the connection, and closes it."""
-    with contextlib.suppress(OSError):  # it is gone by itself
-        connection = socket.socket(fileno=descriptor)
-        try:
-            connection.shutdown(socket.SHUT_RDWR)
-        finally:
-            connection.detach()
+def _is_at(connection: socket.socket, where: str) -> bool:
+    """Whether it was accepted there."""
+    name = connection.getsockname()
+    return where == f"ipc://{name}" if isinstance(name, str) else where.endswith(f":{name[1]}")

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
 
-from voiced.doors import hang_up
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,8 +34,6 @@ class Requests:
         self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
 
 
-#: Of what no event begins with, by one subscriber.
-_MOST_NONSENSE = 50
 #: One that goes on for ever must not keep us.
 _NOTES_AT_ONCE = 100
 
@@ -55,7 +51,9 @@ class EventStream:
         self.socket = socket
         socket.setsockopt(zmq.XPUB_MANUAL, 1)
         socket.setsockopt(zmq.XPUB_NODROP, 1)
-        self._nonsense: dict[int, int] = {}  # by descriptor, of which there are not many
+        #: Told of a subscriber, by its descriptor, that wants what can't be, or says what is no subscription. libzmq keeps each topic of
+        #: each, 3 KB, whether it is in effect or not; only the end of the connection ends that.
+        self.nonsense: Callable[[int], None] = lambda descriptor: None
 
     def next(self, may_be: Callable[[bytes], bool] = lambda topic: True) -> Subscription | None:
         """The next subscription, now in effect; None where nothing waits. Those to topics that can't be are passed over, and
@@ -71,14 +69,8 @@ class EventStream:
                 self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
                 return Subscription(note[1:], wanted)
             if note[:1] != b"\x00":  # else libzmq's own farewell
-                self._note_nonsense(int(first.get(zmq.SRCFD)))
+                self.nonsense(int(first.get(zmq.SRCFD)))
         return None
-
-    def _note_nonsense(self, descriptor: int) -> None:
-        """libzmq keeps each topic of each subscriber, 3 KB, whether it is in effect or not; only an end of the connection ends that."""
-        count = self._nonsense[descriptor] = self._nonsense.get(descriptor, 0) + 1
-        if count == _MOST_NONSENSE or count % (100 * _MOST_NONSENSE) == 0:  # again: the descriptor may be another subscriber's by now
-            hang_up(descriptor)
 
     def publish(self, topic: str, body: bytes) -> bool:
         """Never waits; a subscriber that lags by more than the high water mark loses it. False when one begins to: libzmq then leaves it

@@ -78,11 +78,7 @@ class _Process:
     def _open(self) -> None:
         listen = self._settings["listen"]
         try:
-            secret = self._keyring.secret()
-            if secret is None:
-                secret = new_secret()
-                self._keyring.keep_secret(secret)
-            self._relay = Relay(self._child.bus, listen, secret, Requests(admin=self._settings["admin"]))
+            self._relay = Relay(self._child.bus, listen, secret := self._secret(), Requests(admin=self._settings["admin"]))
         except (SocketFailed, ConfigInvalid) as error:
             self._tell(_WARNING, f"not reachable from other machines: {error.message}")
         else:
@@ -91,6 +87,16 @@ class _Process:
             advice = "" if self._visitors.count else "; nobody is allowed yet: `voiced keys` says how"
             self._tell(_INFO, f"reachable from other machines at {listen}, by the key {public_key(secret).hex()}{advice}")
         self._child.ready(listening=self._relay is not None)
+
+    def _secret(self) -> bytes:
+        """This machine's key, made where there is none yet, which a sandbox may not let us."""
+        secret = self._keyring.secret()
+        if secret is None:
+            try:
+                self._keyring.keep_secret(secret := new_secret())
+            except ConfigInvalid as error:
+                raise ConfigInvalid(f"it has no key ({error.message}); run `voiced keys` in a terminal, which makes one") from error
+        return secret
 
     def _look_at_keys(self) -> None:
         stamp = self._keyring.stamp

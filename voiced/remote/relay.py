@@ -36,6 +36,7 @@ class Relay:
         self._owed = 0  # answers that the daemon has not given yet
         self.missed = 0
         self.doors = (Door(bus, front, MOST_PEERS), Door(bus, desk, MOST_PEERS))
+        self.desk.nonsense = self.doors[1].offended
         self.ends = (self.guests, self.desk, self.daemon, self.feed, self._greeted, *self.doors)
 
     def move(self, now_s: float) -> bool:

@@ -198,6 +198,7 @@ class Doors:
     def __init__(self, bus: Bus, poller: Poller, requests: Requests, stream: EventStream, complain: Callable[[str], None]) -> None:
         most = min(_MOST_PEERS, (_descriptors() - _OF_OURS) // 4)  # as many again may come in before we look
         self._doors = {"control": Door(bus, requests.socket, most), "events": Door(bus, stream.socket, most)}
+        stream.nonsense = self._doors["events"].offended
         for door in self._doors.values():
             poller.watch(door.socket)
         self._complain = complain
