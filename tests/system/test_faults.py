@@ -262,6 +262,44 @@ def test_the_machine_sleeps(scene: Scene) -> None:
     assert "hangs" not in scene.daemon.log[since:]
 
 
+#: In place of the wall clock: what a file says, added to it.
+CLOCK = """import os, time
+right = time.time
+def shifted():
+    with open(os.environ["CLOCK_SHIFT"]) as file:
+        return right() + float(file.read())
+time.time = shifted
+"""
+
+
+@pytest.mark.parametrize("leap_s", [400 * 86_400, -400 * 86_400])
+def test_the_clock_jumps(peer: ScriptedServer, tmp_path: Path, leap_s: int) -> None:
+    """Nothing that was said is lost or removed, no session ends for it, and nobody who waits waits longer."""
+    (tmp_path / "sitecustomize.py").write_text(CLOCK)
+    shift = tmp_path / "shift"
+    shift.write_text("0")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {"CLOCK_SHIFT": str(shift), "PYTHONPATH": path}
+    with Daemon(compatible(peer.url) + NO_SOUND_CARD, env) as daemon, daemon.wait_until_ready().client() as client:
+        scene = Scene(daemon, client, peer)
+        scene.say_something()
+        for now in (str(leap_s), "0"):
+            (tmp_path / "next").write_text(now)
+            (tmp_path / "next").replace(shift)
+            with client.events("status") as told:
+                assert (event := told.next(5)) is not None
+                assert abs(event.time - time.time() - float(now)) < 60, "the daemon sees another time"
+            began_s = time.monotonic()
+            scene.say_something()
+            scene.hears()
+            assert time.monotonic() - began_s < BACK_WITHIN_S
+            assert peer.connections == 1
+        os.kill(scene.pid("network"), signal.SIGKILL)
+        scene.remembered(before=1)
+        written = [line for file in Path(daemon.env["XDG_STATE_HOME"]).rglob("turns-*.jsonl") for line in file.read_text().splitlines()]
+        assert len([line for line in written if '"text":"Remember the bread."' in line]) == 3
+
+
 def test_the_sound_server_restarts_in_the_middle_of_a_reply(sound: SoundServer, peer: ScriptedServer) -> None:
     """What was not heard yet is said when there is a loudspeaker again."""
     with Daemon(compatible(peer.url), sound.env) as daemon, daemon.wait_until_ready().client() as client:
