@@ -138,6 +138,7 @@ class Room:
         self.playout = Playout(24 * _DEVICE_MS)
         ids = (f"client_{number:016}" for number in itertools.count(1))  # the session must not hold the room
         self.session = Session(SETTINGS | settings, Epoch(1), ids.__next__)
+        self.playout.epoch = self.session.epoch  # as after the flush with which the real ones meet
         self._client(self.session.begin(self._now))
         self._connect()
         self.pass_ms(STEP_MS + wire_ms)
