@@ -68,8 +68,8 @@ class EventStream:
                 wanted = note[:1] == b"\x01"
                 self.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, note[1:])
                 return Subscription(note[1:], wanted)
-            if note[:1] != b"\x00":  # else libzmq's own farewell
-                self.nonsense(int(first.get(zmq.SRCFD)))
+            if (descriptor := _descriptor(first)) is not None:
+                self.nonsense(descriptor)
         return None
 
     def publish(self, topic: str, body: bytes) -> bool:
@@ -84,6 +84,15 @@ class EventStream:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             return False
         return True
+
+
+def _descriptor(frame: zmq.Frame) -> int | None:
+    """The connection that it came from. None where libzmq says nothing of that: with its own farewell for a subscriber that is gone, and
+    with other notes now and then."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return None
 
 
 class Guests:

@@ -46,7 +46,7 @@ class Attackers:
             self.bytes += sum(map(len, frames))
             while self._waiting[turn] >= _AHEAD:
                 self._take(turn)
-            if number % 200 == 0:
+            if number % 20 == 0:
                 self._disturb()
         for turn in range(len(self._clients)):
             while self._waiting[turn]:
