@@ -16,8 +16,10 @@ from voiced.supervisor.runtime import RuntimeDirectory
 _LOOK_EVERY_S = 0.5
 #: To start a process takes eight; the rest is for clients.
 _SPARE = 24
-#: Beside those, before there are said to be enough again: what a process holds that has just died and is to be replaced.
-_MARGIN = 16
+#: With fewer beside those they are let go: a client that comes before the next look must find one.
+_FEW = 16
+#: And with so many there are enough again. What a process held that has just died is for the one that takes its place.
+_ENOUGH = 32
 
 
 class Home:
@@ -59,7 +61,7 @@ class Home:
 
     def _look_for_descriptors(self) -> Iterator[VoicedError]:
         if not self._keep_back() and not self._of_descriptors:
-            self._of_descriptors = "voiced has no file descriptors left but some in reserve; raise its limit (LimitNOFILE, ulimit -n)"
+            self._of_descriptors = "voiced has hardly any file descriptors left; raise its limit (LimitNOFILE of its unit, ulimit -n)"
             yield ResourcesShort(self._of_descriptors)
         elif self._of_descriptors and self._spare:
             self._of_descriptors = ""
@@ -71,7 +73,7 @@ class Home:
         try:
             while len(self._spare) < _SPARE:
                 self._spare.append(os.dup(2))
-            while len(more) < (_MARGIN if self._of_descriptors else 1):
+            while len(more) < (_ENOUGH if self._of_descriptors else _FEW):
                 more.append(os.dup(2))
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
