@@ -25,6 +25,8 @@ class Hibari:
     name = "hibari"
 
     def __init__(self, voice: str | None = None) -> None:
+        # Or else onnxruntime, which it runs on, sends what it does to Microsoft (its pull requests 27379 and 29843). To be set before.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             import hibari
             from hibari.voices import VOICES
