@@ -47,7 +47,8 @@ class Kitchen:
         desk = Keyring(config_home / "voiced" / "keys")
         desk.keep_secret(secret := new_secret())
         Hosts(config_home / "voiced").add("kitchen", f"127.0.0.1:{self.port}", self.key)
-        self.keyring.allow(name, public_key(secret))
+        known = self.keyring.allowed()  # who takes another's name puts all out, to come in again
+        self.keyring.allow(f"{name}{len(known)}" if name in known else name, public_key(secret))
         return public_key(secret)
 
 

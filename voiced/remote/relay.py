@@ -102,4 +102,5 @@ class Relay:
     def clear(self) -> None:
         """Sends everybody away; who may comes again."""
         for door in self.doors:
+            door.look()  # or one that has just come in would have the number of one that is gone
             door.clear()
