@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.scripted_server import BYTES_PER_MS
 from tests.soak.faults import FAULTS, Deck, Fault
-from tests.soak.stage import PATIENCE_S, Day, Held, day
+from tests.soak.stage import Day, Held, day
 from tests.soak.talk import written
 from voiced.errors import VoicedError
 
@@ -120,9 +120,13 @@ def _one(today: Day, fault: Fault, chance: random.Random) -> Outcome:
     except (VoicedError, TimeoutError, OSError) as error:
         why, ended_ns = f"{type(error).__name__}: {error}", time.monotonic_ns()
     back_s = stage.wait_until_working(ended_ns, current if fault.reconnects else 0)
-    talk.disturbed = False
     if back_s is None:
-        raise SystemExit(f"{fault.name}: not back within {PATIENCE_S:g} s\n{stage.status()}\n{stage.daemon.log[-4000:]}")
+        why = f"not back: {stage.daemon.log.splitlines()[-1]}"
+        if stage.has_ended:
+            stage.start_again()
+        if stage.wait_until_working(time.monotonic_ns(), 0) is None:
+            raise SystemExit(f"{fault.name}: {why}\n{stage.daemon.log[-4000:]}")
+    talk.disturbed = False
     if fault.reconnects and confirmed and not why and not stage.partner.was_told(confirmed, current + 1, fault.limit_s):
         why = f"the new session was not told number {confirmed}"
     return Outcome(fault, back_s, why)
@@ -136,7 +140,7 @@ def _tell(today: Day, calm: Calm, outcomes: list[Outcome], before: dict[str, Hel
             took = sorted(outcome.back_s for outcome in own if outcome.back_s is not None)
             good = sum(outcome.survived for outcome in own)
             mark = "" if good == len(own) else " !"
-            times = f"{took[len(took) // 2]:6.2f}s {took[-1]:6.2f}s"
+            times = f"{took[len(took) // 2]:6.2f}s {took[-1]:6.2f}s" if took else f"{'never':>7} {'':>7}"
             print(f"{fault.name:<34} {len(own):>8} {good:>8} {times} {fault.limit_s:>5g}s{mark}")
     survived = sum(outcome.survived for outcome in outcomes)
     print(f"{'all':<34} {len(outcomes):>8} {survived:>8}")

@@ -107,10 +107,14 @@ class Stage:
     def wait_until_working(self, since_ns: int, not_by: int) -> float | None:
         """Seconds from then until it works; None where it does not."""
         while not self.is_working(since_ns, not_by):
-            if time.monotonic_ns() - since_ns > PATIENCE_S * 1e9:
+            if self.has_ended or time.monotonic_ns() - since_ns > PATIENCE_S * 1e9:
                 return None
             time.sleep(_LOOK_S)
         return (time.monotonic_ns() - since_ns) / 1e9
+
+    @property
+    def has_ended(self) -> bool:
+        return self.daemon.process.poll() is not None
 
     def start_again(self) -> None:
         """As systemd does after a crash."""
