@@ -329,9 +329,9 @@ def test_the_sound_server_restarts_in_the_middle_of_a_reply(sound: SoundServer, 
         began_s = time.monotonic()
         with sound.recorder() as speaker, client.events("turn") as told:
             again = speaker.wait_for_sound(0, timeout_s=10)
-            assert time.monotonic() - began_s < BACK_WITHIN_S
+            assert time.monotonic() - began_s < BACK_WITHIN_S + START_S
             last = speaker.wait_for_silence(300, timeout_s=10, since=again)
             assert (event := told.next(5)) is not None
             assert (event.data["text"], event.data["interrupted"]) == (WORDS, False)
-        assert 1800 < (last - again) / 24 < 2600
+        assert 1200 < (last - again) / 24 < 2600
         assert scene.peer.connections == 1
