@@ -16,8 +16,8 @@ from voiced.doctor.finding import Finding, Verdict
 from voiced.errors import ProtocolViolated, ServerUnreachable, VoicedError
 from voiced.network.events import ErrorEvent, SessionCreated, WireMalformed, decode_server
 from voiced.network.link import reconnect
-from voiced.network.link.reach import Target
 from voiced.network.link.connecting import Connecting
+from voiced.network.link.reach import Target
 from voiced.network.link.wire import Wire
 from voiced.network.quote import Quote
 from voiced.secret import Credential, secret_variables
