@@ -162,7 +162,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("voiced_spent_usd_total", _C, "since the start", _one("usage", "session", "usd")),
     Metric("voiced_spent_today_usd", _G, "today, of earlier runs too", _one("usage", "today", "usd")),
     Metric("voiced_event_subscriptions", _G, "topics that programs listen to", _one("events", "subscriptions")),
-    Metric("voiced_events_missed_total", _C, "events that slow subscribers missed", _one("events", "missed")),
+    Metric("voiced_subscriber_lags_total", _C, "how often a program fell so far behind that it missed events", _one("events", "lagged")),
 )
 
 
