@@ -86,6 +86,15 @@ def test_the_stamp_changes_with_the_file(tmp_path: Path) -> None:
     assert keyring.stamp == stamps[-1]
 
 
+def test_the_stamp_changes_with_what_others_may_do_to_the_file(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path)
+    keyring.allow("desk", KEY)
+    (tmp_path / "allowed").chmod(0o666)
+    stamp = keyring.stamp
+    (tmp_path / "allowed").chmod(0o600)  # as the complaint says
+    assert keyring.stamp != stamp
+
+
 def test_hosts_are_known_by_name(tmp_path: Path) -> None:
     hosts = Hosts(tmp_path)
     with pytest.raises(HostUnknown, match="there are none"):

@@ -111,12 +111,12 @@ class Keyring:
 
     @property
     def stamp(self) -> tuple[int, int, int] | None:
-        """Another one when the file of who is allowed was changed."""
+        """Another one when the file of who is allowed was changed, or who may write it."""
         try:
             found = os.stat(self._allowed)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return found.st_ino, found.st_ctime_ns, found.st_size
 
 
 class Hosts:
