@@ -30,6 +30,11 @@ def test_a_record_names_what_went_by() -> None:
     ]
 
 
+def test_a_terminal_that_shows_it_obeys_nobody() -> None:
+    (record,) = noted(ReplyAudio(Epoch(3), "a\n\x1b[2J", 0))
+    assert str(record) == "-> ReplyAudio   epoch 3 a \N{REPLACEMENT CHARACTER}[2J"
+
+
 def test_no_word_is_in_it() -> None:
     said = "whispered secrets"  # long words: a short one may be in a time
     ring = Ring()

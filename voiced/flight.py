@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from voiced import bus
 from voiced.messages import MESSAGES, Message
+from voiced.shown import harmless
 
 #: In the environment of a child: the descriptor of its ring.
 VARIABLE = "VOICED_FLIGHT"
@@ -86,7 +87,7 @@ def records(copied: bytes) -> Iterator[Record]:
     """What is in a ring, unordered. Also of a process that died in the middle of a note, or wrote whatever it liked."""
     for mono_ns, number, sound_bytes, tag, sent, name in _RECORD.iter_unpack(copied):
         if mono_ns and tag < len(MESSAGES):
-            yield Record(mono_ns, bool(sent), MESSAGES[tag], number, name.rstrip(b"\0").decode(errors="replace"), sound_bytes)
+            yield Record(mono_ns, bool(sent), MESSAGES[tag], number, harmless(name.rstrip(b"\0").decode(errors="replace")), sound_bytes)
 
 
 def lines(rings: Mapping[str, bytes], now_ns: int, span_s: float = 30.0) -> Iterator[str]:
