@@ -447,7 +447,19 @@ def test_metrics_stay_on_this_machine(tmp_path: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["0.0.0.0:9780", ":9780", "9780", "[::]:9780", "192.168.1.2:9780", "kitchen:9780", "127.0.0.1", "127.0.0.1:0", "unix:metrics"]
+    "where",
+    [
+        "0.0.0.0:9780",
+        ":9780",
+        "9780",
+        "[::]:9780",
+        "192.168.1.2:9780",
+        "kitchen:9780",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "unix:m",
+        "unix:/\\u0000",
+    ],
 )
 def test_metrics_for_others_are_refused(tmp_path: Path, where: str) -> None:
     [problem] = problems(tmp_path, f'[metrics]\nlisten = "{where}"')

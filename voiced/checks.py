@@ -123,7 +123,7 @@ def _idle_timeout(value: int) -> str | None:
 def _of_this_machine(value: str) -> str | None:
     host, _, port = value.rpartition(":")
     if value.startswith("unix:"):
-        right = value.removeprefix("unix:").startswith(("/", "~/"))
+        right = value.removeprefix("unix:").startswith(("/", "~/")) and value.isprintable()
     else:
         right = is_loopback(host.removeprefix("[").removesuffix("]")) and port.isdecimal() and 0 < int(port) < 1 << 16
     return None if right else "must be 127.0.0.1:PORT or unix:/PATH: metrics tell when you talk, and stay on this machine"

@@ -230,10 +230,15 @@ def test_a_port_that_is_taken_is_told_and_costs_nothing_else(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         loop = Loop(f"127.0.0.1:{port}")
     assert loop.complaints == [
-        f"metrics.listen: can't listen at 127.0.0.1:{port}: Address already in use; free it, or choose another and `voicectl reload`"
+        f"metrics.listen: can't listen at 127.0.0.1:{port}: Address already in use; choose another and `voicectl reload`"
     ]
     loop.scrapes.listen("")
     loop.scrapes.close()
+
+
+def test_a_path_that_is_too_long_is_told(home: Path) -> None:
+    loop = Loop(f"unix:{home / ('x' * 200)}")
+    assert ": AF_UNIX path too long; choose another and `voicectl reload`" in loop.complaints[0]
 
 
 def test_what_a_killed_daemon_left_is_taken_away_and_nothing_else(home: Path) -> None:
@@ -267,4 +272,6 @@ def test_the_daemon_is_measured(home: Path, port: int) -> None:
                 received += piece
         assert b'voiced_process_up{process="capture"} 1\n' in received
         assert b"voiced_up 1\n" in received
+        assert b"\nvoiced_event_subscriptions 0\n" in received
+        assert b"\nvoiced_subscriber_lags_total 0\n" in received
         assert running.stop()[0] == 0

@@ -63,7 +63,8 @@ class Scrapes:
         try:
             self._listener = _listening(where)
         except OSError as error:
-            self._complain(f"metrics.listen: can't listen at {where}: {error.strerror}; free it, or choose another and `voicectl reload`")
+            why = error.strerror or str(error)
+            self._complain(f"metrics.listen: can't listen at {where}: {why}; choose another and `voicectl reload`")
             return
         self._poller.watch(self._listener.fileno())
 
