@@ -1,5 +1,6 @@
 """`voiced keys` and `voicectl hosts` as a shell runs them: what one prints is what the other machine has to run."""
 
+import json
 import os
 import shlex
 import stat
@@ -86,7 +87,16 @@ def test_our_own_key_is_not_let_in(tmp_path: Path) -> None:
     assert "is the key of this machine itself" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["doctor", "logs"])
+def test_the_list_is_json_for_programs(tmp_path: Path) -> None:
+    key = bytes(32).hex()
+    assert json.loads(run(tmp_path, "voicectl", "--json", "hosts").stdout) == {"hosts": []}
+    assert run(tmp_path, "voicectl", "hosts", "add", "kitchen", "pi:7770", key).returncode == 0
+    assert json.loads(run(tmp_path, "voicectl", "--json", "hosts").stdout) == {
+        "hosts": [{"name": "kitchen", "address": "pi:7770", "key": key}]
+    }
+
+
+@pytest.mark.parametrize("command", ["doctor", "logs", "hosts"])
 def test_what_looks_at_this_machine_is_not_led_elsewhere(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, "voicectl", "--host", "kitchen", command)
     assert done.returncode == 2

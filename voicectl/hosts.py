@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,11 @@ Let this machine, the desk, drive the one in the kitchen:
 @click.group("hosts", help=_HELP, short_help="Know daemons on other machines, for --host.", invoke_without_command=True)
 @click.pass_context
 def hosts(context: click.Context) -> None:
+    as_json, _, host = context.obj
+    if host is not None:
+        raise click.UsageError("`voicectl hosts` looks at the machine that it runs on: run it there")
     if context.invoked_subcommand is None:
-        _carry_out(_list)
+        _carry_out(lambda: _list(as_json=as_json))
 
 
 @hosts.command("add", short_help="Make a daemon known.")
@@ -58,8 +62,11 @@ def remove(name: str) -> None:
     _carry_out(lambda: Hosts(config_dir()).remove(name))
 
 
-def _list() -> None:
+def _list(*, as_json: bool) -> None:
     known = Hosts(config_dir()).all().values()
+    if as_json:
+        print(json.dumps({"hosts": [host._asdict() | {"key": host.key.hex()} for host in known]}))
+        return
     for host in known:
         print(f"{host.name:<16}{host.address:<28}{host.key.hex()}")
     if not known:
