@@ -100,5 +100,6 @@ def test_somebody_may_ask_for_it(home: Path) -> None:
         running.wait_until_ready()
         running.process.send_signal(signal.SIGUSR1)
         running.wait_for_log("what went over the bus")
-        assert "asked for by SIGUSR1" in next((home / "state").rglob("flight-*-voiced.txt")).read_text()
+        written = (home / "state/voiced/flights").glob
+        until(lambda: any("asked for by SIGUSR1" in path.read_text() for path in written("flight-*-voiced.txt")), "the file")
         assert running.stop()[0] == 0
