@@ -148,7 +148,8 @@ class CarriedOn(NamedTuple):
 
 
 class PlayReached(NamedTuple):
-    """Ten times a second while a part sounds: so much of it was heard at that time, and so much more the device holds."""
+    """When a part begins and every 40 ms while it sounds: so much of it was heard at that time, which may be just to come, and so much
+    more the device holds."""
 
     item_id: str
     content_index: int

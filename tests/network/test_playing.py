@@ -82,8 +82,16 @@ def test_an_interruption_while_it_is_away_tells_how_much_was_heard_before() -> N
     script.playback_gone()
     script.wait(100)
     script.speech_started()
-    assert sent(script.wait(250)) == [("ItemTruncate", "i1", 0, 120)]
+    assert sent(script.wait(500)) == [("ItemTruncate", "i1", 0, 120)]
     assert given(script.carried_on()) == b""
+
+
+def test_an_interruption_of_one_that_hangs_counts_what_its_device_had_after_the_flush() -> None:
+    script = speaking(400, reached_ms=120)
+    script.wait(10)
+    script.speech_started()
+    assert sent(script.wait(499)) == []
+    assert sent(script.wait(1)) == [("ItemTruncate", "i1", 0, 180)], "60 ms were in the device"
 
 
 def test_a_second_death_goes_on_from_there() -> None:
@@ -142,7 +150,7 @@ def test_what_was_flushed_while_it_did_not_hear_is_flushed_when_it_does() -> Non
     script = speaking()
     script.playback_gone()
     script.speech_started()
-    script.wait(250)
+    script.wait(500)
     out = script.carried_on(("i1", 130, 300))
     assert flushes(out) == [(script.session.epoch, "restart")]
     assert played(out) == []

@@ -67,17 +67,26 @@ class Bench:
     def __init__(self, percent: int = 100, landing_ms: int = 0, start_ms: int = 20) -> None:
         self.now = MonoNs(-1)
         self.told: list[Report] = []
+        #: Of parts: how much was heard, when, and how much the device held beyond that; in ms.
+        self.reached: list[tuple[str, int, int, int]] = []
         self.announced: list[tuple[Played | PlayedCut, int]] = []  # and milliseconds of sound
         self.slept_ns: list[int] = []
         self.device = NotedDevice(self)
         self.device.start_frames = 24 * start_ms
-        world = World(lambda: self.now, self.sleep, self.told.append)
+        world = World(lambda: self.now, self.sleep, self.tell)
         self.player = Player(self.device, Loudness(percent, duck_db=20), Reference(self.announce), world, landing_ms)
         self.player.flush(Flush(Epoch(1), "test", self.now))
         self.now = MonoNs(0)
         self.told.clear()
+        self.reached.clear()
         self.announced.clear()
         self.device.did.clear()
+
+    def tell(self, report: Report) -> None:
+        if isinstance(report, PlayReached):
+            self.reached.append((report.item_id, report.played_frames // 24, report.at_ns // MS, report.held_frames // 24))
+        else:
+            self.told.append(report)
 
     def sleep(self, ns: int) -> None:
         self.slept_ns.append(ns)
@@ -569,16 +578,24 @@ def test_a_device_that_cuts_when_it_likes_is_not_waited_for() -> None:
     assert sum(bench.slept_ns) == 0
 
 
-def test_ten_times_a_second_it_is_told_how_far_a_part_was_heard() -> None:
+def test_when_a_part_begins_and_every_40_ms_it_is_told_how_far_it_was_heard() -> None:
     bench = Bench()
     bench.say(500)
-    bench.at(0)
-    for ms in range(20, 240, 20):
-        bench.device.room = 480
+    for ms in range(0, 140, 20):
+        bench.device.room = 480 if ms else bench.device.room
         bench.at(ms)
-    reached = [report for report in bench.told if isinstance(report, PlayReached)]
-    assert [(report.played_frames // 24, report.at_ns // MS) for report in reached] == [(100, 100), (200, 200)]
-    assert [report.held_frames for report in reached] == [24 * 60, 24 * 60]
+    assert bench.reached == [("a", 0, 0, 60), ("a", 40, 40, 60), ("a", 80, 80, 60), ("a", 120, 120, 60)]
+
+
+def test_of_a_part_that_begins_behind_another_it_is_told_when_it_will() -> None:
+    bench = Bench()
+    bench.say(50)
+    bench.end()
+    bench.at(0)
+    bench.say(500, "b")
+    bench.device.room = 480
+    bench.at(20)
+    assert bench.reached == [("a", 0, 0, 50), ("a", 20, 20, 30), ("b", 0, 50, 20)]
 
 
 def test_a_network_process_that_starts_hears_what_there_is_and_nothing_is_cut() -> None:

@@ -362,7 +362,7 @@ class Voice:
 
     def tick(self, now: MonoNs) -> None:
         if self._bargein.give_up(now):
-            self._out.log(logging.WARNING, "playback did not say what was heard of a flushed reply; taken from when it began")
+            self._out.log(logging.WARNING, "playback did not say what was heard of a flushed reply; taken from what it said last")
         deadline = self._playback_deadline_ns
         if deadline is not None and now >= deadline:
             self._give_up_reply("the playback process lost a reply or hangs; the reply is given up", now)

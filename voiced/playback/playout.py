@@ -158,12 +158,16 @@ class Playout:
             finished.append(PlayFinished(part.item_id, part.content_index, self.epoch, part.heard // _FRAMES_PER_MS))
         return finished
 
-    def reached(self, now: MonoNs) -> PlayReached | None:
-        """How far the part that sounds was heard. Call `settle` first."""
-        part = next((part for part in self._parts if part.held and not part.is_cue), None)
-        if part is None:
-            return None
-        return PlayReached(part.item_id, part.content_index, self.epoch, part.heard, part.held, now)
+    def reached(self, now: MonoNs) -> list[PlayReached]:
+        """How far each part that the device holds sound of was heard, and when that sounds. Call `settle` first."""
+        told = []
+        before = 0
+        for part in self._parts:
+            if part.held and not part.is_cue:
+                at_ns = MonoNs(now + before * _NS_PER_S // SAMPLE_RATE_HZ)
+                told.append(PlayReached(part.item_id, part.content_index, self.epoch, part.heard, part.held, at_ns))
+            before += part.held
+        return told
 
     def carry_on(self, epoch: Epoch) -> tuple[PartQueued, ...]:
         """Plays on under an epoch that is no older; returns what there is. Call `settle` first."""
