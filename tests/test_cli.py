@@ -36,6 +36,22 @@ def test_version(home: Path) -> None:
     assert voiced(home, "--version").stdout == f"voiced {__version__}\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--version", "--help", "--check", "keys", "keys --help"])
+def test_an_output_that_refuses_is_told_of_in_one_line(home: Path, words: str, unbuffered: str) -> None:
+    program = f"{sys.executable} -m voiced {words}"
+    env = os.environ | {"XDG_CONFIG_HOME": str(home), "VOICED_RUNTIME_DIR": str(home / "r"), "PYTHONUNBUFFERED": unbuffered}
+
+    def complaint(output: str) -> str:
+        done = subprocess.run(f"{program} {output}", shell=True, env=env, cwd=running.ROOT, stderr=subprocess.PIPE, text=True)
+        return f"{done.returncode} {done.stderr}"
+
+    assert complaint(">/dev/full") == "74 voiced: can't write to the standard output: No space left on device\n"
+    assert complaint("| true") == "0 "  # whoever read has enough
+    if words in ("--check", "keys"):
+        assert complaint(">&-") == "74 voiced: can't write to the standard output: Bad file descriptor\n"
+
+
 def test_check_says_who_would_answer_and_starts_nothing(home: Path) -> None:
     done = voiced(home, "--check")
     assert done.returncode == 0

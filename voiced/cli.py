@@ -1,5 +1,8 @@
 """`voiced`: the daemon in the foreground. Without options, as a service runs it, click is not even imported (50 ms)."""
 
+import contextlib
+import errno
+import io
 import os
 import sys
 import time
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from voiced.supervisor.provider import Provider
 
 _STARTED_S = time.monotonic()
+_UNWRITTEN = 74  # EX_IOERR
 
 _NO_KEY_NAMED = "realtime.api_key_env, api_key_file or api_key_command would name one"
 
@@ -59,7 +63,31 @@ def main() -> int:
     """The program; returns its exit status."""
     if len(sys.argv) == 1:
         return guarded(lambda: serve(None, verbose=False))
-    _with_options()
+    try:
+        _with_options()
+    except OSError as error:  # of the output: actions are guarded
+        return _unwritten(error)
+
+
+def _told(action: Callable[[], int]) -> int:
+    """As `guarded`, for an action that only tells something: an output that refuses raises OSError here, and is no bug."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        status = guarded(action)
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    print(told.getvalue(), end="", flush=True)
+    return status
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit status where standard output refused."""
+    if sys.stdout is not None:  # or Python would complain of it again when it flushes at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0  # whoever read has enough (`| head`)
+    print(f"voiced: can't write to the standard output: {error.strerror}", file=sys.stderr)
+    return _UNWRITTEN
 
 
 def guarded(action: Callable[[], int]) -> int:
@@ -178,10 +206,10 @@ def _with_options() -> NoReturn:
         if demo:
             sys.exit(guarded(_demo))
         if only_check:
-            sys.exit(guarded(lambda: check(config_file)))
+            sys.exit(_told(lambda: check(config_file)))
         sys.exit(guarded(lambda: serve(config_file, verbose=verbose)))
 
-    voiced.add_command(keysmith.group(lambda: click.get_current_context().find_root().params["config_file"], guarded))
+    voiced.add_command(keysmith.group(lambda: click.get_current_context().find_root().params["config_file"], _told))
     voiced.main(prog_name="voiced")
     raise AssertionError("click ends the program")
 
