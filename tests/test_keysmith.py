@@ -61,6 +61,12 @@ def test_the_address_is_the_one_of_the_settings(tmp_path: Path) -> None:
     assert "other machines: at 192.168.1.20:7000, none let in (`voiced keys`)\n" in checked
 
 
+def test_an_address_that_nobody_else_reaches_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[remote]\nlisten = "127.0.0.1:7000"\n')
+    shown = run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "keys").stdout
+    assert "But 127.0.0.1 is reached from this machine alone: for others, listen at 0.0.0.0:7000.\n" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "status", "line"),
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from voiced.checks import is_loopback
 from voiced.errors import ConfigInvalid
 from voiced.keyring import Keyring, key_of, keys_dir, own_name, split_address
 
@@ -84,6 +85,8 @@ def _show(config_file: Path | None) -> int:
         print(f"  {name:<16}{key.hex()}")
     if not listen:
         print(f'But voiced does not listen: put listen = "0.0.0.0:{_PORT}" below [remote] into its settings, then `voicectl reload`.')
+    elif is_loopback((where := split_address(listen))[0].strip("[]")):
+        print(f"But {where[0]} is reached from this machine alone: for others, listen at 0.0.0.0:{where[1]}.")
     return 0
 
 
