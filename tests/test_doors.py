@@ -74,8 +74,8 @@ def test_who_is_one_too_many_is_sent_away(bus: Bus, home: Path) -> None:
 
 _STRANGER = """
 import os, sys
-os.setgid(1234), os.setuid(1234)
 from voiced.bus import CONTROL, Bus
+os.setgid(1234), os.setuid(1234)  # who may not even read where voiced lies
 bus = Bus(sys.argv[1])
 client = bus.connect(CONTROL)
 gone = bus.goodbyes(client)
