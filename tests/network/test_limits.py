@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.network.script import MS, SETTINGS, Script, published, sound
+from tests.network.script import MS, SETTINGS, Script, flushes, published, sent, sound
 from voiced import messages
 from voiced.messages import Publish
 from voiced.network import events
@@ -76,6 +76,15 @@ def test_replies_that_never_end_are_forgotten_oldest_first() -> None:
     for number in range(3 * REPLIES):
         script.delta(f"i{number}", b"\1\0", f"r{number}")
     assert len([output for output in script.all if isinstance(output, Play)]) == 3 * REPLIES
+
+
+def test_what_sounds_can_be_interrupted_however_many_replies_are_begun() -> None:
+    script = Script()
+    script.reply("i1", ms=4000)
+    for number in range(3 * REPLIES):
+        script.created(f"empty{number}")
+    assert len(flushes(script.speech_started())) == 1
+    assert sent(script.flushed(("i1", 120)))[0] == ("ItemTruncate", "i1", 0, 120)
 
 
 def test_a_transcript_is_bounded_in_turns_in_text_and_in_all() -> None:

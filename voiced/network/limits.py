@@ -9,7 +9,7 @@
     UNSENT_BYTES                what it does not take           the connection is closed
     ANSWER_BYTES                its answer to the upgrade       the attempt has failed
     SOUND_AHEAD_MS              sound that was not heard yet    the reply is cut there, and cancelled
-    REPLIES, ITEMS, PARTS       replies and what they are of    the oldest reply is forgotten; items and parts are ignored
+    REPLIES, ITEMS, PARTS       replies and what they are of    the oldest silent reply is forgotten; items, parts are ignored
     TURNS, TURN_CHARS,          the transcript                  the oldest turns are forgotten, a turn's text is cut
       TRANSCRIPT_CHARS
     ERRORS_AT_ONCE, _EVERY_NS   errors of its that are told     counted, and said with the next one that is told

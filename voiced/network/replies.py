@@ -79,7 +79,9 @@ class Replies:
         reply = self._by_id.get(response_id)
         if reply is None:
             if len(self._by_id) >= REPLIES:
-                self.forget(next(iter(self._by_id.values())))
+                # Not what sounds: nobody could interrupt it any more.
+                oldest = iter(self._by_id.values())
+                self.forget(next((reply for reply in oldest if not reply.audible), next(iter(self._by_id.values()))))
             reply = self._by_id[response_id] = Reply(response_id, now_ns)
         reply.last_event_ns = now_ns
         return reply
