@@ -81,6 +81,27 @@ def test_where_it_can_not_be_made_again_that_is_a_trouble_until_it_can(scene: Sc
     assert scene.keeper.troubles == []
 
 
+def test_where_its_disk_is_full_or_it_is_removed_again_at_once_that_is_a_trouble_too(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def removed(path: Path) -> None:
+        shutil.rmtree(path)
+        path.lstat()
+
+    shutil.rmtree(scene.path)
+    for name, broken in (("os.write", full), ("_check", removed)):
+        before = len(os.listdir("/proc/self/fd"))
+        with monkeypatch.context() as patched:
+            patched.setattr(f"voiced.supervisor.runtime.{name}", broken)
+            assert len(scene.look()) == 1
+        assert len(scene.keeper.troubles) == 1
+        assert len(os.listdir("/proc/self/fd")) == before
+        shutil.rmtree(scene.path, ignore_errors=True)
+    assert len(scene.look()) == 1
+    assert scene.keeper.troubles == []
+
+
 def test_another_daemon_that_took_the_place_keeps_it(home: Path) -> None:
     with RuntimeDirectory(home / "r", ours=True) as directory:
         shutil.rmtree(directory.path)

@@ -42,9 +42,12 @@ class RuntimeDirectory:
         """
         if _is_at(self._lock, self.path / LOCK):
             return False
-        self._make()
-        _check(self.path)
-        lost, self._lock = self._lock, self._locked()
+        try:
+            self._make()
+            _check(self.path)
+            lost, self._lock = self._lock, self._locked()
+        except OSError as error:  # it is being removed while we look
+            raise RuntimeDirUnusable(f"can't make the runtime directory {self.path} again: {error.strerror}") from error
         os.close(lost)
         return True
 
@@ -85,8 +88,12 @@ class RuntimeDirectory:
                     "`voicectl shutdown` ends it, VOICED_RUNTIME_DIR makes room for a second"
                 ) from None
             if _is_at(lock, path):
-                os.truncate(lock, 0)
-                os.write(lock, str(os.getpid()).encode())
+                try:
+                    os.truncate(lock, 0)
+                    os.write(lock, str(os.getpid()).encode())
+                except OSError as error:
+                    os.close(lock)
+                    raise RuntimeDirUnusable(f"can't write {path}: {error.strerror}; make room there or set VOICED_RUNTIME_DIR") from error
                 return lock
             os.close(lock)  # its holder removed it between our open and our lock
 
