@@ -230,15 +230,19 @@ def test_a_port_that_is_taken_is_told_and_costs_nothing_else(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         loop = Loop(f"127.0.0.1:{port}")
     assert loop.complaints == [
-        f"metrics.listen: can't listen at 127.0.0.1:{port}: Address already in use; choose another and `voicectl reload`"
+        f"metrics.listen: can't listen at 127.0.0.1:{port}: Address already in use; make room there or choose another, "
+        "then `voicectl reload`"
     ]
+    loop.scrapes.listen(f"127.0.0.1:{port}")
+    with connected(port) as client:
+        assert answer(loop, client)[0] == "HTTP/1.1 200 OK", "the next reload finds that there is room"
     loop.scrapes.listen("")
     loop.scrapes.close()
 
 
 def test_a_path_that_is_too_long_is_told(home: Path) -> None:
     loop = Loop(f"unix:{home / ('x' * 200)}")
-    assert ": AF_UNIX path too long; choose another and `voicectl reload`" in loop.complaints[0]
+    assert ": AF_UNIX path too long; make room there or choose another, then `voicectl reload`" in loop.complaints[0]
 
 
 def test_what_a_killed_daemon_left_is_taken_away_and_nothing_else(home: Path) -> None:

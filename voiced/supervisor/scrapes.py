@@ -63,8 +63,9 @@ class Scrapes:
         try:
             self._listener = _listening(where)
         except OSError as error:
+            self._where = ""  # the next reload tries again
             why = error.strerror or str(error)
-            self._complain(f"metrics.listen: can't listen at {where}: {why}; choose another and `voicectl reload`")
+            self._complain(f"metrics.listen: can't listen at {where}: {why}; make room there or choose another, then `voicectl reload`")
             return
         self._poller.watch(self._listener.fileno())
 
