@@ -61,6 +61,17 @@ def test_the_address_is_the_one_of_the_settings(tmp_path: Path) -> None:
     assert "other machines: at 192.168.1.20:7000, none let in (`voiced keys`)\n" in checked
 
 
+def test_who_takes_the_name_of_another_is_told_so(tmp_path: Path) -> None:
+    """New machines are often called the same."""
+    first, second = "a" * 64, "b" * 64
+    for key in (first, first):
+        assert run(tmp_path, "voiced", "keys", "allow", "debian", key).stdout == "debian is let in.\n"
+    told = run(tmp_path, "voiced", "keys", "allow", "debian", second).stdout
+    assert told == "debian is let in, in place of the debian of before; if that is another machine, allow it by another name:\n" + (
+        f"  voiced keys allow debian-2 {first}\n"
+    )
+
+
 def test_an_address_that_nobody_else_reaches_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[remote]\nlisten = "127.0.0.1:7000"\n')
     shown = run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "keys").stdout

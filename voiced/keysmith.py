@@ -61,8 +61,13 @@ def _allow(name: str, key: str) -> int:
     keyring = Keyring(keys_dir())
     if wanted == _public(keyring):
         raise ConfigInvalid("that is the key of this machine itself; the line to run here is printed by `voicectl hosts add` there")
+    before = keyring.allowed().get(name, wanted)
     keyring.allow(name, wanted)
-    print(f"{name} is let in.")
+    if before == wanted:
+        print(f"{name} is let in.")
+    else:  # new machines are often called the same
+        print(f"{name} is let in, in place of the {name} of before; if that is another machine, allow it by another name:")
+        print(f"  voiced keys allow {name[:62]}-2 {before.hex()}")
     return 0
 
 
