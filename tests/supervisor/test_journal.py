@@ -71,8 +71,9 @@ def test_what_is_being_said_is_known_until_it_was_heard(home: Path) -> None:
     journal.add({**turn("One two three", "assistant"), "item_id": "item_2"}, NOW)
     assert texts(journal.turns) == ["Count.", "One two three"]
     for number in range(1000):
-        journal.begun(f"never heard {number}", "x", final=True)
+        journal.begun(f"never heard {number}", "x" * 100_000, final=True)
     assert len(journal.turns) < 20
+    assert sum(len(turn["text"]) for turn in journal.turns) < 60_000
 
 
 def test_over_midnight_it_reads_on(home: Path) -> None:

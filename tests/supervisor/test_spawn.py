@@ -1,6 +1,7 @@
 import os
 import select
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def test_settings_go_in_and_lines_come_out() -> None:
     assert ([line[:5] for line in lines], more) == (["one", "xxxxx", "three"], False)
     assert max(len(line) for line in lines) == 4096
     child.reap()
+
+
+def test_one_that_hangs_before_it_reads_its_settings_does_not_keep_us() -> None:
+    child = Spawned("tests.supervisor.children.echo", ENV)
+    child.signal(signal.SIGSTOP)
+    handing = threading.Thread(target=child.send_settings, args=({"lines": ["x"], "status": 0, "memory": "x" * 600_000},))
+    handing.start()
+    handing.join(5)
+    handed = not handing.is_alive()
+    child.signal(signal.SIGCONT)
+    assert wait_for_end(child) == 0
+    handing.join()
+    child.reap()
+    assert handed
 
 
 def test_one_that_can_not_be_watched_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ _MOST_BYTES = 1 << 18
 _END_OF_TIME = 1e12
 #: Turns of the assistant's that are being said: one, and what was told to be said behind it.
 _MOST_UNFINISHED = 8
+#: Of each of them, six minutes of speech: with all that is remembered it must fit in a pipe, in any script.
+_MOST_UNFINISHED_CHARS = 6 * 1024
 _LOSS = "what is said now is not written down; make room there or put that right, or set memory.keep = false"
 
 
@@ -52,6 +54,7 @@ class Journal:
 
     def begun(self, item_id: str, text: str, *, final: bool) -> None:
         """The assistant says something: so far, or in all, this. Only remembered, for a network process that takes over."""
+        text = text[:_MOST_UNFINISHED_CHARS]
         turn = {"item_id": item_id, "role": "assistant", "text": text, "heard": text, "final": final, "over": False}
         self._unfinished[item_id] = turn
         if len(self._unfinished) > _MOST_UNFINISHED:

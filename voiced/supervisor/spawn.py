@@ -1,6 +1,7 @@
 """One child process as the system sees it: exec, its pipes, its signals, its end, its figures in /proc."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import voiced
 from voiced import flight
 from voiced.child import settings_frame
 
+#: What a pipe takes that nobody reads, pipe(7). Up to 1 MiB a user may ask for.
+_PIPE_BYTES = 1 << 16
 #: A line without an end is cut here.
 _LONGEST_LINE = 4096
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -79,8 +82,12 @@ class Spawned:
         self._partial = b""
 
     def send_settings(self, settings: dict[str, object]) -> None:
-        """Hands the settings over. A child that is already dead does not take them; its death is noticed elsewhere."""
+        """Hands the settings over. A child that is already dead does not take them; its death is noticed elsewhere. The memory of a long
+        conversation is more than a pipe holds by itself, and one that hangs before it reads must not keep us."""
         frame = memoryview(settings_frame(settings))
+        if len(frame) > _PIPE_BYTES:
+            with contextlib.suppress(OSError):  # it may be more than a user may have; then we wait for the child
+                fcntl.fcntl(self._settings, fcntl.F_SETPIPE_SZ, len(frame))
         with contextlib.suppress(BrokenPipeError):
             while frame:
                 frame = frame[os.write(self._settings.fileno(), frame) :]
