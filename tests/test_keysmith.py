@@ -61,6 +61,12 @@ def test_the_address_is_the_one_of_the_settings(tmp_path: Path) -> None:
     assert "other machines: at 192.168.1.20:7000, none let in (`voiced keys`)\n" in checked
 
 
+def test_it_says_which_file_lacks_the_line(tmp_path: Path) -> None:
+    assert f"into {tmp_path}/voiced/config.toml, then" in run(tmp_path, "voiced", "keys").stdout
+    (tmp_path / "mine.toml").write_text("[audio]\n")
+    assert f"into {tmp_path}/mine.toml, then" in run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "keys").stdout
+
+
 def test_who_takes_the_name_of_another_is_told_so(tmp_path: Path) -> None:
     """New machines are often called the same."""
     first, second = "a" * 64, "b" * 64

@@ -1,5 +1,6 @@
 """`voiced keys`: who may drive the daemon here from another machine."""
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -78,18 +79,20 @@ def _refuse(name: str) -> int:
 
 
 def _show(config_file: Path | None) -> int:
-    from voiced.config import load
+    from voiced.config import default_path, load
 
     keyring = Keyring(keys_dir())
     public, allowed = _public(keyring), keyring.allowed()
-    listen = load(config_file)["remote.listen"]
+    config = load(config_file)
+    listen = config["remote.listen"]
     print("On the machine that is to drive voiced here, run:")
     print(f"  voicectl hosts add {own_name()} {_reached_at(listen)} {public.hex()}")
     print("It prints the line to run here then." if not allowed else "These are let in:")
     for name, key in allowed.items():
         print(f"  {name:<16}{key.hex()}")
     if not listen:
-        print(f'But voiced does not listen: put listen = "0.0.0.0:{_PORT}" below [remote] into its settings, then `voicectl reload`.')
+        file = default_path(os.environ) if config.source == "defaults" else config.source
+        print(f'But voiced does not listen: put listen = "0.0.0.0:{_PORT}" below [remote] into {file}, then `voicectl reload`.')
     elif is_loopback((where := split_address(listen))[0].strip("[]")):
         print(f"But {where[0]} is reached from this machine alone: for others, listen at 0.0.0.0:{where[1]}.")
     return 0
