@@ -90,7 +90,7 @@ def echo(played: Samples, recorded: Samples, rate: int) -> Echo | None:
     while after it: no echo that is later by more than that is found."""
     power = _heard(response(played, recorded), len(recorded) - len(played), rate) ** 2
     noise = _noise_power(power, rate)
-    peak = power.max()
+    peak = float(np.max(power))
     if peak < 10 ** (-_WEAKEST_DB / 10) or peak < noise * 10 ** (_STANDS_OUT_DB / 10):
         return None
     onset = int(np.argmax(power >= max(peak * 10 ** (-_ONSET_DB / 10), noise * 10 ** (_STANDS_OUT_DB / 10))))
