@@ -8,7 +8,7 @@ from tests.system.family import Family, next_of
 from tests.system.playing import Playing
 from voiced.demo.recorder import Recorder
 from voiced.demo.soundserver import SoundServer
-from voiced.messages import Heartbeat, Played, PlayedCut, PlayFinished, Publish
+from voiced.messages import Heartbeat, Played, PlayedCut, PlayFinished, PlayStarted, Publish
 
 pytestmark = [pytest.mark.system, pytest.mark.any_sound]
 
@@ -131,6 +131,7 @@ def test_an_earcon_sounds_where_nothing_else_does_and_is_nobodys_speech(family: 
 def test_the_end_of_a_duck_is_told_whatever_ends_it(family: Family, sound: SoundServer, speaker: Recorder) -> None:
     bench = Playing(family, sound, speaker)
     bench.say(1, "a", deltas=8)
+    next_of(bench.heard, PlayStarted)  # the reply's new epoch has flushed, which ends a duck that is ordered before
     assert bench.duck()[0].data["lowered"]
     family.send("playback", "raise")  # capture is gone
     assert family.wait_for(Publish).data["lowered"] is False
