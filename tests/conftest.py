@@ -13,6 +13,7 @@ _TESTS = Path(__file__).parent
 _SOUND = {"system", "demo", "hostile"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who shares a process where the suite runs in several: what has sound, and each of the other files by itself."""
     for item in items:
