@@ -157,8 +157,4 @@ def own_secret() -> bytes:
     from voiced.bus import new_secret
     from voiced.keyring import Keyring, keys_dir
 
-    keyring = Keyring(keys_dir())
-    secret = keyring.secret()
-    if secret is None:
-        keyring.keep_secret(secret := new_secret())
-    return secret
+    return Keyring(keys_dir()).own(new_secret)

@@ -37,6 +37,27 @@ def read_file(path: Path, most_bytes: int, objection: Callable[[os.stat_result],
     return content
 
 
+def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o600, *, anew: bool = False) -> None:
+    """Puts a file there, whole or not at all. `anew`: not in the place of one that is there. Raises OSError."""
+    import tempfile  # 15 ms, for those who write
+
+    directory, name = os.path.split(path)
+    descriptor, written = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, mode)
+            file.flush()
+            os.fsync(descriptor)
+        if anew:
+            os.link(written, path)  # which fails where there is one
+        else:
+            os.rename(written, path)
+    finally:
+        if os.path.lexists(written):
+            os.unlink(written)
+
+
 def shown_path(path: Path) -> str:
     """` PATH` for a message; nothing where it may be a key that begins with a slash: such a file lies in no directory."""
     parent = path.parent

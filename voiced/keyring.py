@@ -16,10 +16,10 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from voiced.errors import ConfigInvalid, HostUnknown
-from voiced.files import read_file
+from voiced.files import read_file, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _LARGEST = 1 << 16
@@ -81,6 +81,13 @@ class Keyring:
         if [len(words) for _, words in lines] != [1] or not _KEY.fullmatch(lines[0][1][0]):
             raise ConfigInvalid(f"{self._own} holds no secret key; remove it and run `voiced keys` for a new one")
         return bytes.fromhex(lines[0][1][0])
+
+    def own(self, make: Callable[[], bytes]) -> bytes:
+        """This machine's, made where there is none yet."""
+        secret = self.secret()
+        if secret is None:
+            self.keep_secret(secret := make())
+        return secret
 
     def keep_secret(self, secret: bytes) -> None:
         """Raises ConfigInvalid where there is one already: it would be lost."""
@@ -191,22 +198,8 @@ def _objection(found: os.stat_result, *, secret: bool) -> str | None:
 
 def _write(path: str, text: str, *, anew: bool = False) -> None:
     """For us alone, whole or not at all."""
-    directory, name = os.path.split(path)
     try:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        written = os.path.join(directory, f".{name}.{os.getpid()}")
-        descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if anew:
-                os.link(written, path)  # which fails where it is there
-            else:
-                os.rename(written, path)
-        finally:
-            if os.path.exists(written):
-                os.unlink(written)
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        write_whole(path, text.encode(), anew=anew)
     except OSError as error:
         raise ConfigInvalid(f"can't write {path}: {error.strerror}") from error

@@ -99,13 +99,9 @@ def _show(config_file: Path | None) -> int:
 
 
 def _public(keyring: Keyring) -> bytes:
-    """This machine's key, made where there is none yet."""
     from voiced.bus import new_secret, public_key
 
-    secret = keyring.secret()
-    if secret is None:
-        keyring.keep_secret(secret := new_secret())
-    return public_key(secret)
+    return public_key(keyring.own(new_secret))
 
 
 def _reached_at(listen: str) -> str:

@@ -6,7 +6,6 @@
 import difflib
 import os
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from itertools import count
@@ -18,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from voiced.doctor.show import literal
 from voiced.errors import ConfigInvalid
+from voiced.files import write_whole
 
 _NEW_FILE_MODE = 0o600
 
@@ -83,7 +83,7 @@ def write(path: Path, before: str, after: str) -> Path | None:
         backup = None
         if path.exists():
             backup = _copied(path)
-        _replace(path, after, path.stat().st_mode & 0o7777 if backup else _NEW_FILE_MODE)
+        write_whole(path, after.encode(), path.stat().st_mode & 0o7777 if backup else _NEW_FILE_MODE)
     except OSError as error:
         raise ConfigInvalid(f"can't write {path}: {error.strerror or error}") from error
     return backup
@@ -101,17 +101,3 @@ def _copied(path: Path) -> Path:
         shutil.copystat(path, backup)
         return backup
     raise AssertionError("numbers do not end")
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(text.encode())
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -9,6 +9,7 @@
     UNSENT_BYTES                what it does not take           the connection is closed
     ANSWER_BYTES                its answer to the upgrade       the attempt has failed
     SOUND_AHEAD_MS              sound that was not heard yet    the reply is cut there, and cancelled
+    KEPT_BYTES                  the same, for another playback  a reply further ahead ends with its playback process
     REPLIES, ITEMS, PARTS       replies and what they are of    the oldest silent reply is forgotten; items, parts are ignored
     TURNS, TURN_CHARS,          the transcript                  the oldest turns are forgotten, a turn's text is cut
       TRANSCRIPT_CHARS
@@ -24,6 +25,8 @@ In all (`python -m tests.hostile` has measured +91 MiB and +92): the network pro
 """
 
 from typing import Final
+
+from voiced.messages import BYTES_PER_MS
 
 _NS_PER_S: Final = 1_000_000_000
 
@@ -57,6 +60,8 @@ ANSWER_BYTES: Final = 64 << 10
 
 #: The longest reply there is has 32,000 tokens, which is 27 minutes (realtime-protocol 5.3), and all of it may come in a second.
 SOUND_AHEAD_MS: Final = 30 * 60_000
+#: Five minutes.
+KEPT_BYTES: Final = 300_000 * BYTES_PER_MS
 #: What a delta takes beside its sound, in playback: one of a single sample is not for nothing.
 DELTA_BYTES: Final = 400
 #: Void sound goes as fast as playback empties its socket.

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from voiced.messages import BYTES_PER_FRAME, BYTES_PER_MS
 
 _NS_PER_MS = 1_000_000
-#: Of all that is not heard yet, five minutes. A reply that is further ahead of the ear than that ends where its playback process does.
-KEPT_BYTES = 300_000 * BYTES_PER_MS
 
 
 class Part:

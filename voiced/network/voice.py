@@ -23,8 +23,8 @@ from voiced.network import events, responses
 from voiced.network.ahead import Ahead
 from voiced.network.bargein import BargeIn, Interruption, Remedy, remedy
 from voiced.network.complaints import Complaints, sane
+from voiced.network.limits import KEPT_BYTES
 from voiced.network.outputs import Answered, Broadcast, Outbox, Play, PlayEnd
-from voiced.network.part import KEPT_BYTES
 from voiced.network.playing import Playing
 from voiced.network.replies import Replies, Reply, SpokenItem
 from voiced.network.transcript import ASSISTANT, Said, Transcript
