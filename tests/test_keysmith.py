@@ -140,3 +140,10 @@ def test_a_setting_that_is_no_address_is_told_of(tmp_path: Path, listen: str) ->
     done = run(tmp_path, "voiced", "--config", str(tmp_path / "mine.toml"), "--check")
     assert done.returncode == 78
     assert "remote.listen must be HOST:PORT" in done.stderr
+
+
+def test_a_check_and_keys_are_not_had_at_once(tmp_path: Path) -> None:
+    done = run(tmp_path, "voiced", "--check", "keys")
+    assert done.returncode == 2
+    assert "without `keys`" in done.stderr
+    assert done.stdout == ""

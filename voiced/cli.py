@@ -202,6 +202,8 @@ def _with_options() -> NoReturn:
     @click.pass_context
     def voiced(context: click.Context, config_file: Path | None, only_check: bool, demo: bool, verbose: bool) -> None:
         if context.invoked_subcommand is not None:
+            if only_check or demo:
+                raise click.UsageError(f"--check and --demo stand alone, without `{context.invoked_subcommand}`")
             return
         if demo:
             sys.exit(guarded(_demo))
