@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.supervisor import running
+from voiced.bus import Bus
 
 # A machine with two busy cores makes an honest example slow; what a test takes is no finding here, the bench has that.
 settings.register_profile("voiced", deadline=None)
@@ -17,6 +18,13 @@ settings.load_profile("voiced")
 def home() -> Iterator[Path]:
     with running.home() as path:
         yield path
+
+
+@pytest.fixture
+def bus(home: Path) -> Iterator[Bus]:
+    made = Bus(home)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.supervisor import running
+from tests.until import until
 from voiced import __version__, cli
 from voiced.errors import DeviceUnknown
 from voiced.supervisor.spawn import Spawned, child_environment
@@ -161,7 +162,7 @@ def test_a_module_in_the_working_directory_does_not_pose_as_ours(home: Path) -> 
     with contextlib.chdir(home):
         child = Spawned("tests.supervisor.children.echo", child_environment(env, home, ""))
     child.send_settings({"lines": ["loaded"], "status": 5})
-    running.until(lambda: child.ended() is not None, "the end of the child")
+    until(lambda: child.ended() is not None, "the end of the child")
     assert (child.ended(), child.printed()[0]) == (5, ["loaded"])
     child.reap()
 

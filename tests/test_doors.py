@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ from voiced.bus import CONTROL, Bus
 from voiced.doors import Door
 
 _PATIENCE_MS = 5000
-
-
-@pytest.fixture
-def bus(home: Path) -> Iterator[Bus]:
-    made = Bus(home)
-    yield made
-    made.close()
 
 
 def connected(home: Path) -> socket.socket:

@@ -9,8 +9,8 @@ from tests.attack.clients import Attackers
 from tests.attack.control import gaps, held
 from tests.attack.fuzz import openings, requests
 from tests.bench import sounds
-from tests.supervisor import running
 from tests.supervisor.running import Daemon
+from tests.until import until
 from voiced.control import RequestRefused, parse_request
 
 _WITH_AN_EFFECT = {"mute", "unmute", "toggle_mute", "interrupt", "ask", "say", "talk", "wake", "volume", "shutdown"}
@@ -27,9 +27,7 @@ def test_thousands_of_requests_that_nobody_should_send(ready_daemon: Daemon) -> 
     assert set(attackers.answers) == {"ok", "bad_request", "unknown_command", "unsupported_version", "bad_argument", "not_now"}
     assert {name: each.pid for name, each in after.items()} == {name: each.pid for name, each in before.items()}
     assert "a bug in voiced" not in ready_daemon.log()
-    running.until(
-        lambda: len(os.listdir(f"/proc/{ready_daemon.process.pid}/fd")) <= before["supervisor"].descriptors, "end of their sockets"
-    )
+    until(lambda: len(os.listdir(f"/proc/{ready_daemon.process.pid}/fd")) <= before["supervisor"].descriptors, "end of their sockets")
 
 
 def test_a_seed_gives_the_same_requests_and_none_has_an_effect() -> None:

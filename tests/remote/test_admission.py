@@ -5,12 +5,12 @@ import pytest
 from voiced import control
 from voiced.control import COMMANDS
 from voiced.errors import ControlError
-from voiced.remote.admission import Requests, Visitors
+from voiced.remote.admission import Admission, Visitors
 
 DESK, PHONE = b"d" * 32, b"p" * 32
 
 
-def refused(requests: Requests, command: str, now_s: float = 0.0, name: str = "desk", **args: Any) -> str | None:
+def refused(requests: Admission, command: str, now_s: float = 0.0, name: str = "desk", **args: Any) -> str | None:
     answer = requests.refusal(control.pack_request(7, command, args), name, now_s)
     if answer is None:
         return None
@@ -32,13 +32,13 @@ ARGS: dict[str, dict[str, Any]] = {
 
 
 def test_what_administers_the_daemon_is_for_home_alone() -> None:
-    denied = {name for name in COMMANDS if refused(Requests(admin=False), name, **ARGS.get(name, {}))}
+    denied = {name for name in COMMANDS if refused(Admission(admin=False), name, **ARGS.get(name, {}))}
     assert denied == {"reload", "record", "restart", "approve", "shutdown"}
-    assert all(refused(Requests(admin=True), name, **ARGS.get(name, {})) is None for name in COMMANDS)
+    assert all(refused(Admission(admin=True), name, **ARGS.get(name, {})) is None for name in COMMANDS)
 
 
 def test_what_is_no_request_goes_no_further() -> None:
-    requests = Requests(admin=True)
+    requests = Admission(admin=True)
     answer = requests.refusal(b"\xc1", "desk", 0.0)
     assert answer is not None
     assert control.unpack_answer(answer)[0] is None
@@ -47,7 +47,7 @@ def test_what_is_no_request_goes_no_further() -> None:
 
 
 def test_a_machine_that_runs_wild_does_not_spoil_it_for_another() -> None:
-    requests = Requests(admin=False)
+    requests = Admission(admin=False)
     codes = [refused(requests, "ping", 10.0) for _ in range(150)]
     assert codes == [None] * 100 + ["not_now"] * 50
     assert refused(requests, "ping", 10.0, name="phone") is None
@@ -88,7 +88,7 @@ def test_strangers_do_not_fill_the_log_nor_the_memory() -> None:
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.admin])
 def test_it_says_what_would_allow_it(name: str) -> None:
-    answer = Requests(admin=False).refusal(control.pack_request(1, name, ARGS.get(name, {})), "desk", 0.0)
+    answer = Admission(admin=False).refusal(control.pack_request(1, name, ARGS.get(name, {})), "desk", 0.0)
     assert answer is not None
     error = control.unpack_answer(answer)[1]
     assert isinstance(error, ControlError)

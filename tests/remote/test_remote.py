@@ -14,6 +14,7 @@ import zmq
 import voicectl
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
+from tests.until import until
 from voiced.bus import new_secret, public_key
 from voiced.control import pack_request
 from voiced.errors import HostRefused, HostUnknown, NotNow, NotRunning, ProtocolViolated
@@ -108,7 +109,7 @@ def test_what_nobody_abroad_listens_to_is_not_asked_for(kitchen: Kitchen, client
     with kitchen.daemon.client() as local:
         with client.events("level"):
             during = local.status()["events"]["subscriptions"]
-        running.until(lambda: local.status()["events"]["subscriptions"] < during, "end of the subscription")
+        until(lambda: local.status()["events"]["subscriptions"] < during, "end of the subscription")
 
 
 def test_who_administers_it_sits_before_it(client: voicectl.Client) -> None:
@@ -200,7 +201,7 @@ def test_half_open_connections_cost_little_and_keep_nobody_out_who_is_in(kitchen
                 peer.send((b"", b"\xff" + bytes(9), b"GET / HTTP/1.1\r\n\r\n", os.urandom(100))[number % 4])
         kitchen.daemon.wait_for_log("64 connections from other machines: more are sent away")
         assert client.ping()["pid"] == kitchen.daemon.process.pid
-        running.until(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 180, "end of those that were sent away")
+        until(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 180, "end of those that were sent away")
     kitchen.daemon.wait_for_log("more may come again")
     with voicectl.Client(host="kitchen", timeout_s=8.0) as another:
         assert another.ping()["pid"] == kitchen.daemon.process.pid
@@ -228,7 +229,7 @@ def test_a_port_that_is_taken_keeps_nobody_from_talking(home: Path) -> None:
         with running.daemon(home, VOICED_REMOTE__LISTEN=listen) as daemon:
             daemon.wait_until_ready()
             daemon.wait_for_log(f"not reachable from other machines: can't open tcp://{listen}: Address already in use")
-            running.until(lambda: daemon.row("remote")["state"] == "ready", "remote process that is ready")
+            until(lambda: daemon.row("remote")["state"] == "ready", "remote process that is ready")
             with daemon.client() as local:
                 assert local.status()["state"] == "idle"
             taken.close()
@@ -275,6 +276,6 @@ def test_it_comes_and_goes_with_the_settings(home: Path, desk: Path) -> None:
             assert client.ping()["pid"] == daemon.process.pid
         settings.write_text("")
         assert local.reload()["changed"] == ["remote.listen"]
-        running.until(lambda: "remote" not in daemon.children(), "end of the process")
+        until(lambda: "remote" not in daemon.children(), "end of the process")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import voicectl
+from tests.until import until
 
 ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN_S = 20.0
@@ -66,14 +67,6 @@ class Daemon:
         started_s = time.monotonic()
         self.process.send_signal(number)
         return self.process.wait(10), time.monotonic() - started_s
-
-
-def until(happened: Callable[[], object], what: str, within_s: float = READY_WITHIN_S) -> None:
-    """Waits for what has no event to wait for: another process's log, or its end."""
-    deadline_s = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline_s, f"no {what} within {within_s} s"
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

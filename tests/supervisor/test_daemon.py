@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import voicectl
-from tests.supervisor.running import ROOT, daemon, is_alive, until
+from tests.supervisor.running import ROOT, daemon, is_alive
+from tests.until import until
 from voiced.errors import NotRunning, Unavailable
 
 pytestmark = pytest.mark.system

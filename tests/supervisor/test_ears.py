@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.running import until
 from tests.supervisor.test_live import configure, running
+from tests.until import until
 
 pytestmark = pytest.mark.system
 

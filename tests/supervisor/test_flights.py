@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.running import daemon, until
+from tests.supervisor.running import daemon
+from tests.until import until
 from voiced.flight import Ring
 from voiced.messages import MicFrame, MonoNs
 from voiced.supervisor.flights import Flights

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.supervisor.running import Daemon, daemon, until
+from tests.supervisor.running import Daemon, daemon
+from tests.until import until
 from voicectl import Client
 from voiced.errors import BadArgument, NotNow
 

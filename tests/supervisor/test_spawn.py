@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.running import ROOT, until
+from tests.supervisor.running import ROOT
+from tests.until import until
 from voiced.supervisor.spawn import Spawned, child_environment, ending, figures, without_proxies
 
 pytestmark = pytest.mark.system

@@ -12,6 +12,7 @@ import pytest
 
 from tests.scripted_server import ScriptedServer
 from tests.system.daemon import Daemon, compatible, running
+from tests.until import until
 from voicectl import Client
 from voiced.demo.recorder import RecorderFailed
 from voiced.demo.soundserver import SoundServer
@@ -71,17 +72,6 @@ class Scene(NamedTuple):
 def scene_of(sound: SoundServer, config: str = OFF) -> Iterator[Scene]:
     with ScriptedServer() as peer, running(compatible(peer.url) + PLAIN + config, sound.env) as (daemon, client):
         yield Scene(daemon, client, peer, sound)
-
-
-def until(reached: Callable[[], bool], what: str, within_s: float = SANE_S) -> float:
-    """Asks until it is so; how long that took."""
-    began = time.monotonic()
-    while not reached():
-        assert time.monotonic() - began < within_s, f"{what} took longer than {within_s} s"
-        time.sleep(0.02)
-    took_s = time.monotonic() - began
-    print(f"{what}: {took_s:.2f} s")
-    return took_s
 
 
 @contextlib.contextmanager

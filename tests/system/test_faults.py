@@ -19,7 +19,7 @@ import pytest
 
 from tests.scripted_server import ScriptedServer
 from tests.system.daemon import Daemon, compatible
-from tests.system.until import until
+from tests.until import until
 from voicectl import Client
 from voiced.demo.soundserver import SoundServer
 from voiced.network import events

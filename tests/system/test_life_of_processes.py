@@ -12,7 +12,7 @@ import pytest
 
 from tests.scripted_server import Reply, ScriptedServer
 from tests.system.daemon import Daemon, compatible
-from tests.system.until import until
+from tests.until import until
 from voicectl import Client
 from voiced.demo.recorder import Recorder
 from voiced.demo.soundserver import PulseServer, SoundServer

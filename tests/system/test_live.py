@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.scripted_server import ScriptedServer
-from tests.supervisor.running import is_alive, until
+from tests.supervisor.running import is_alive
 from tests.system.daemon import Daemon, compatible, running
+from tests.until import until
 from voicectl import Client, Event
 from voiced.network import events
 from voiced.network.events import ItemCreate, SessionUpdate

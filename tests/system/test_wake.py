@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.scripted_server import ScriptedServer
-from tests.supervisor.running import until
 from tests.system.daemon import Daemon, compatible, running
 from tests.system.family import PATIENCE_S, Family
 from tests.system.test_capture import SETTINGS
+from tests.until import until
 from voicectl import Event
 from voicectl.client import Events
 from voiced.audio.resample import Resampler

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.scripted_server import Manner, ScriptedServer
-from tests.supervisor.running import until
 from tests.systemd.manager import HOME, INSTALL, Manager, manager, python, seen_from_the_sandbox
+from tests.until import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.supervisor import running
 from tests.supervisor.running import Daemon
+from tests.until import until
 from voicectl import doctor
 
 pytestmark = pytest.mark.system
@@ -89,7 +90,7 @@ def test_a_signal_during_the_checks_ends_them_and_gives_it_back(daemon: Daemon, 
     done: list[int] = []
 
     def end() -> None:
-        running.until(checks.told.exists, "checks")
+        until(checks.told.exists, "checks")
         os.kill(os.getpid(), signal.SIGTERM)
 
     ending = threading.Thread(target=end)

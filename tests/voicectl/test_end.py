@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -15,13 +14,6 @@ from voiced.bus import CONTROL, EVENTS, Bus
 from voiced.errors import NotRunning, ProtocolViolated
 
 _PATIENCE_S = 10.0
-
-
-@pytest.fixture
-def bus(home: Path) -> Iterator[Bus]:
-    made = Bus(home)
-    yield made
-    made.close()
 
 
 def _in_time(ending: threading.Thread) -> bool:

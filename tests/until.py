@@ -1,4 +1,4 @@
-"""Waits for what has no event to wait for."""
+"""Waits for what has no event to wait for: another process's log, or its end."""
 
 import time
 from collections.abc import Callable
