@@ -24,14 +24,36 @@ class Requests:
         """The next envelope and body, None where nothing waits. Of one that passed through more hands than `_MOST_HANDS` the
         body is empty, which is answered as no request; so much of its envelope leads back."""
         try:
-            *envelope, body = self.socket.recv_multipart(zmq.DONTWAIT)
+            frames = self.socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
-        return (tuple(envelope), body) if len(envelope) <= _MOST_HANDS else (tuple(envelope[:_MOST_HANDS]), b"")
+        return _opened(frames)
 
     def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
         """Never waits; a client that is gone does not get it."""
         self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
+
+
+def _opened(frames: list[bytes]) -> tuple[tuple[bytes, ...], bytes]:
+    """Envelope and body."""
+    *envelope, body = frames
+    return (tuple(envelope), body) if len(envelope) <= _MOST_HANDS else (tuple(envelope[:_MOST_HANDS]), b"")
+
+
+class Guests:
+    """The control socket that those from abroad are connected to: as `Requests`, with the name that each was let in by."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self.reply = Requests(socket).reply
+
+    def next(self) -> tuple[tuple[bytes, ...], bytes, str] | None:
+        """The next envelope, body and name, None where nothing waits."""
+        try:
+            frames = self.socket.recv_multipart(zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        return *_opened([bytes(frame.buffer) for frame in frames]), str(frames[-1].get("User-Id"))
 
 
 #: One that goes on for ever must not keep us.
@@ -93,28 +115,6 @@ def _descriptor(frame: zmq.Frame) -> int | None:
         return int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
         return None
-
-
-class Guests:
-    """The control socket that those from abroad are connected to: as `Requests`, with the name that each was let in by."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.socket = socket
-
-    def next(self) -> tuple[tuple[bytes, ...], bytes, str] | None:
-        """The next envelope, body and name, None where nothing waits. Who wraps a request too often has none."""
-        try:
-            frames = self.socket.recv_multipart(zmq.DONTWAIT, copy=False)
-        except zmq.Again:
-            return None
-        *envelope, body = (bytes(frame.buffer) for frame in frames)
-        if len(envelope) > _MOST_HANDS:
-            envelope, body = envelope[:_MOST_HANDS], b""
-        return tuple(envelope), body, str(frames[-1].get("User-Id"))
-
-    def reply(self, envelope: tuple[bytes, ...], body: bytes) -> None:
-        """Never waits; one that is gone does not get it."""
-        self.socket.send_multipart((*envelope, body), zmq.DONTWAIT)
 
 
 class Upstream:

@@ -12,7 +12,7 @@ from voiced.child import Child, now_ns, run
 from voiced.doors import Doorman
 from voiced.errors import ConfigInvalid, SocketFailed
 from voiced.keyring import Keyring
-from voiced.remote.admission import Requests, Visitors
+from voiced.remote.admission import Admission, Visitors
 from voiced.remote.relay import MOST_PEERS, Relay
 
 _INFO, _WARNING = 20, 30  # logging's numbers, without its import
@@ -78,7 +78,7 @@ class _Process:
     def _open(self) -> None:
         listen = self._settings["listen"]
         try:
-            self._relay = Relay(self._child.bus, listen, secret := self._secret(), Requests(admin=self._settings["admin"]))
+            self._relay = Relay(self._child.bus, listen, secret := self._secret(), Admission(admin=self._settings["admin"]))
         except (SocketFailed, ConfigInvalid) as error:
             self._tell(_WARNING, f"not reachable from other machines: {error.message}")
         else:

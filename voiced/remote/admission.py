@@ -15,7 +15,7 @@ _QUIET_S = 60.0
 _REMEMBERED = 100
 
 
-class Requests:
+class Admission:
     """What may be passed on to the daemon. `admin`: also what administers it."""
 
     def __init__(self, *, admin: bool) -> None:

@@ -8,7 +8,7 @@ from voiced.doors import Door
 from voiced.ends import EventStream, Feed, Guests, Upstream
 from voiced.errors import Unavailable
 from voiced.keyring import split_address
-from voiced.remote.admission import Requests
+from voiced.remote.admission import Admission
 
 #: Connections to either socket; each costs a descriptor and some 60 KiB.
 MOST_PEERS = 64
@@ -19,7 +19,7 @@ _LAST_ANSWERS_S = 0.2
 class Relay:
     """The sockets at both ends. Raises SocketFailed where `listen` (HOST:PORT; the events are one port further) can't be had."""
 
-    def __init__(self, bus: Bus, listen: str, secret: bytes, requests: Requests) -> None:
+    def __init__(self, bus: Bus, listen: str, secret: bytes, requests: Admission) -> None:
         host, port = split_address(listen)
         self._requests = requests
         front = bus.bind(CONTROL, Abroad(f"tcp://{host}:{port}", secret))

@@ -19,7 +19,6 @@ from voiced.supervisor.processes import Row, World, barred
 from voiced.supervisor.provider import Provider
 from voiced.supervisor.spawn import Spawned, ending
 
-SELF = "voiced"
 #: The order that hands a process its new settings, all of them.
 CONFIGURE = "configure"
 #: The order that says why no session may be open; "" = it may.
@@ -201,7 +200,7 @@ class Household:
             try:
                 heard = self._family.next()
             except MessageMalformed as error:
-                self._say(log.WARNING, SELF, str(error))
+                self._say(log.WARNING, log.SELF, str(error))
                 continue
             if heard is None:
                 return

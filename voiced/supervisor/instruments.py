@@ -14,8 +14,6 @@ from voiced.supervisor.metrics import Tally, exposition
 from voiced.supervisor.policy import State
 from voiced.supervisor.scrapes import Scrapes
 
-_SELF = "voiced"
-
 
 class Instruments:
     """`snapshot` is the status map; `flights` has by name what the processes said on the bus lately."""
@@ -29,7 +27,7 @@ class Instruments:
         say: log.Log,
     ) -> None:
         def complain(line: str) -> None:
-            say(log.WARNING, _SELF, line)
+            say(log.WARNING, log.SELF, line)
 
         self._say, self._rings = say, flights
         self._tally = Tally()
@@ -51,12 +49,12 @@ class Instruments:
 
     def asked(self, now_s: float) -> None:
         """Records a flight because somebody wants it."""
-        self._record(_SELF, "asked for by SIGUSR1", now_s, always=True)
+        self._record(log.SELF, "asked for by SIGUSR1", now_s, always=True)
 
     def _record(self, name: str, why: str, now_s: float, *, always: bool) -> None:
         file = self._flights.write(name, why, self._rings(), now_s, always=always)
         if file is not None:
-            self._say(log.INFO, _SELF, f"what went over the bus in the 30 s before: {file}", event="flight", file=str(file))
+            self._say(log.INFO, log.SELF, f"what went over the bus in the 30 s before: {file}", event="flight", file=str(file))
 
     # the loop --------------------------------------------------------------------------------------------------------
 

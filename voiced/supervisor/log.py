@@ -24,7 +24,7 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's
 _PRIORITY = {DEBUG: 7, INFO: 6, WARNING: 4, ERROR: 3}
 
 #: The daemon itself, among those who log.
-_SELF = "voiced"
+SELF = "voiced"
 
 #: Fields of events and figures that are sentences.
 _PROSE = ("reason", "message", "last_error")
@@ -97,8 +97,8 @@ class Log:
     def _entered(self, journald: "Journald", priority: int, who: str, line: str, fields: Mapping[str, str]) -> bool:
         lost = {"VOICED_LOST": str(journald.lost)} if journald.lost else {}
         own = {f"VOICED_{name.upper()}": harmless(self.without_secrets(value)) for name, value in fields.items()}
-        message = line if who == _SELF else f"{who}: {line}"
-        told = {"MESSAGE": message, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": _SELF, "VOICED_PROCESS": who, **own, **lost}
+        message = line if who == SELF else f"{who}: {line}"
+        told = {"MESSAGE": message, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": SELF, "VOICED_PROCESS": who, **own, **lost}
         return journald.send(told)
 
     def _write(self, line: str) -> None:

@@ -18,7 +18,7 @@ from voiced.supervisor.books import Books
 from voiced.supervisor.commands import Commands
 from voiced.supervisor.earcons import MUTED, Earcons
 from voiced.supervisor.home import Home
-from voiced.supervisor.household import SELF, Household, given_up
+from voiced.supervisor.household import Household, given_up
 from voiced.supervisor.instruments import Instruments
 from voiced.supervisor.member import Member
 from voiced.supervisor.policy import State
@@ -87,7 +87,7 @@ class Supervisor:
         self._status = Status(now.provider, now.config["turn.mode"], now.profile, version=__version__, pid=os.getpid(), now_s=self._now())
         commands = Commands(settings, self._household, books, self._status, self._snapshot, self._apply, self._stop)
         self._control = ControlServer(
-            self._requests, commands.serve, self._household.order, commands.finish, lambda line: self._say(log.ERROR, SELF, line)
+            self._requests, commands.serve, self._household.order, commands.finish, lambda line: self._say(log.ERROR, log.SELF, line)
         )
         self._events = EventServer(stream, self._snapshot, self._warn)
         self._doors = Doors(self._bus, self._poller, self._requests, stream, self._warn)
@@ -154,7 +154,7 @@ class Supervisor:
         if self._books.day_is_over(time.time()):
             self._account(self._books.turn_page(time.time()))
         if complaint := self._service.keep_time(now_s):
-            self._say(log.ERROR, SELF, f"systemd's watchdog is not fed any more, so that it starts voiced anew: {complaint}")
+            self._say(log.ERROR, log.SELF, f"systemd's watchdog is not fed any more, so that it starts voiced anew: {complaint}")
 
     # what children say -----------------------------------------------------------------------------------------------
 
@@ -247,10 +247,10 @@ class Supervisor:
             return
         self._was_ready = True
         devices = [next(iter(self._status.devices_in_use(direction)), "none") for direction in ("input", "output")]
-        self._say(log.INFO, SELF, "microphone: {}; loudspeaker: {}".format(*devices))
+        self._say(log.INFO, log.SELF, "microphone: {}; loudspeaker: {}".format(*devices))
         took_s = self._now() - self._started_s
         advice = "speak; speak again to interrupt; Ctrl-C ends; see `voicectl --help`"
-        self._say(log.INFO, SELF, f"ready after {took_s:.2f} s: {advice}", event="ready")
+        self._say(log.INFO, log.SELF, f"ready after {took_s:.2f} s: {advice}", event="ready")
         self._service.ready(self._now())
 
     def _take_failure(self, member: Member, failure: Failed) -> None:
@@ -290,9 +290,9 @@ class Supervisor:
         now = self._settings.now
         for secret in now.secrets:
             self._say.hide(secret)
-        self._say(log.INFO, SELF, now.provider.describe() + (f", by the profile {now.profile}" if now.profile else ""))
+        self._say(log.INFO, log.SELF, now.provider.describe() + (f", by the profile {now.profile}" if now.profile else ""))
         for warning in self._settings.warnings():
-            self._say(log.WARNING, SELF, warning)
+            self._say(log.WARNING, log.SELF, warning)
 
     def _apply(self, changed: list[str]) -> None:
         """Goes by the settings of now, as far as that needs no restart."""
@@ -302,7 +302,7 @@ class Supervisor:
             self._child_env.pop(variable, None)
         self._say.level = self._settings.level
         self._household.tell_level()
-        self._say(log.INFO, SELF, "changed: " + (", ".join(changed) or "nothing"), event="settings")
+        self._say(log.INFO, log.SELF, "changed: " + (", ".join(changed) or "nothing"), event="settings")
         self._emit(self._status.reconfigured(provider, config["turn.mode"], self._settings.now.profile))
         if "audio.playback.volume" in changed:
             self._status.volume = None  # whatever was chosen before
@@ -326,7 +326,7 @@ class Supervisor:
         """What the ledger has to say."""
         for topic, data in (emissions := list(emissions)):
             if topic == "error":
-                self._say(log.WARNING, SELF, data["message"])
+                self._say(log.WARNING, log.SELF, data["message"])
         self._emit(emissions)
         self._household.tell_budget(self._settings.now.provider, self._books.exhausted)
 
@@ -347,7 +347,7 @@ class Supervisor:
 
     def _stop(self, why: str = "") -> None:
         if why:
-            self._say(log.INFO, SELF, f"stopping ({why})", event="stopping")
+            self._say(log.INFO, log.SELF, f"stopping ({why})", event="stopping")
         self._service.stopping(self._fatal.message if self._fatal else "")
         self._household.stop()
 
@@ -382,7 +382,7 @@ class Supervisor:
         self._emit([("error", {"code": trouble.code, "message": trouble.message, "fatal": False})])
 
     def _warn(self, line: str) -> None:
-        self._say(log.WARNING, SELF, line)
+        self._say(log.WARNING, log.SELF, line)
 
     def _emit(self, emissions: Iterable[Emission]) -> None:
         for topic, data in emissions:
@@ -392,9 +392,9 @@ class Supervisor:
             self._status_changed |= topic in ("state", "process", "session")
             if topic == "state":
                 level = log.INFO if data["state"] in _LOGGED_STATES and not self._household.stopping else log.DEBUG
-                self._say(level, SELF, data["state"], event="state")
+                self._say(level, log.SELF, data["state"], event="state")
             elif topic == "flush" and data.get("latency_ms") is not None:
-                self._say(log.INFO, SELF, f"interrupted; silent after {data['latency_ms']:.1f} ms", event="flush")
+                self._say(log.INFO, log.SELF, f"interrupted; silent after {data['latency_ms']:.1f} ms", event="flush")
 
     def _now(self) -> float:
         return time.monotonic()
